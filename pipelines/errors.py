@@ -1,0 +1,57 @@
+"""The errors of the platform, as one small tree.
+
+::
+
+    GreffierError
+    |- SettingsError          an environment variable is missing or wrong
+    |- RoomSettingsError      a room's metadata is wrong; names the field
+    |- EngineError            a speech engine can't be used
+       |- EngineNotAllowedError   the operator does not allow it
+       |- EngineFailedError       it was asked and did not answer
+    |- StoreError             a store did not take or give lines
+       |- StoreRefusedError       asking again at once can't help (wrong key, not found)
+    |- PluginError            a plugin's spec is wrong or two share a name
+
+Only ``worker.py`` ends a process.
+"""
+
+from __future__ import annotations
+
+
+class GreffierError(Exception):
+    """Something the platform can name went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+
+class SettingsError(GreffierError):
+    """An environment variable is missing or wrong."""
+
+
+class RoomSettingsError(GreffierError):
+    """A room's metadata is wrong; the message names the field and the fix."""
+
+
+class EngineError(GreffierError):
+    """A speech engine can't be used."""
+
+
+class EngineNotAllowedError(EngineError):
+    """The operator does not allow this speech engine."""
+
+
+class EngineFailedError(EngineError):
+    """A speech engine was asked and did not answer."""
+
+
+class StoreError(GreffierError):
+    """A store did not take or give lines."""
+
+
+class StoreRefusedError(StoreError):
+    """A store refused; asking again at once can't help."""
+
+
+class PluginError(GreffierError):
+    """A plugin's spec is wrong, or two plugins share a name."""

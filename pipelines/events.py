@@ -1,0 +1,195 @@
+"""What happened in a meeting, as frozen facts.
+
+Every event carries ``at``: UTC wall time in seconds since the Unix epoch, taken from media time
+where the event comes from audio (see :mod:`pipelines.speech.clock`), so that neither the delay of
+a detector nor network jitter is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+def iso(at: float) -> str:
+    """Format Unix seconds as ISO 8601 in UTC with milliseconds: ``2026-11-21T09:30:00.250Z``."""
+    # Rounded before formatting: isoformat truncates, and a time must survive being read back.
+    moment = datetime.fromtimestamp(round(at, 3), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class CaptionState(StrEnum):
+    """What people in the room are told about the captions (topic ``greffier.status``)."""
+
+    STARTED = "started"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    NOT_DURABLE = "not durable"
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    """Somebody is in the room; also sent for those who were there before the agent."""
+
+    at: float
+    identity: str
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    """Somebody left, or the server gave up on their connection."""
+
+    at: float
+    identity: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantRenamed:
+    """Somebody's display name changed; ``name`` is the new one."""
+
+    at: float
+    identity: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneMuted:
+    """A participant's microphone no longer delivers audio: muted, unpublished or unsubscribed."""
+
+    at: float
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneUnmuted:
+    """A participant's microphone delivers audio."""
+
+    at: float
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """A participant began to speak at ``at``."""
+
+    at: float
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """A participant's speech ended at ``at``; ``started_at`` is the ``at`` of its start."""
+
+    at: float
+    identity: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionInterim:
+    """The engine's present guess for a segment; replaced by the next one or by the final."""
+
+    at: float
+    segment: str
+    identity: str
+    name: str
+    text: str
+    track: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionFinal:
+    """A segment's settled text, as it is kept.
+
+    Args:
+        at: When the segment's speech began, Unix seconds.
+        end: When the segment's speech ended, Unix seconds.
+        segment: Id of the segment, unique in the meeting, the same as its interims'.
+        identity: The speaker's LiveKit identity.
+        name: The speaker's display name as last known.
+        text: What was said; never empty.
+        track: SID of the transcribed track, or empty.
+        language: BCP 47 tag, or empty where the engine does not tell.
+        engine: The engine's name, e.g. ``pocketsphinx/en-us``.
+        revision: 0, or counted up when a kept segment is corrected; the highest one counts.
+    """
+
+    at: float
+    end: float
+    segment: str
+    identity: str
+    name: str
+    text: str
+    track: str = ""
+    language: str = ""
+    engine: str = ""
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReceived:
+    """A chat message, from ``lk.chat`` or the legacy topic, once."""
+
+    at: float
+    identity: str
+    text: str
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """A data packet on ``topic`` (empty where the sender gave none)."""
+
+    at: float
+    identity: str
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesChanged:
+    """A participant's attributes; ``changed`` holds only those that differ."""
+
+    at: float
+    identity: str
+    changed: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataChanged:
+    """The room's metadata, parsed; unknown keys are kept as they came."""
+
+    at: float
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """This agent's own settings changed in the running room; ``settings`` is its spec's model."""
+
+    at: float
+    settings: Any
+
+
+Event = (
+    ParticipantJoined
+    | ParticipantLeft
+    | ParticipantRenamed
+    | MicrophoneMuted
+    | MicrophoneUnmuted
+    | SpeechStarted
+    | SpeechEnded
+    | CaptionInterim
+    | CaptionFinal
+    | ChatReceived
+    | DataReceived
+    | AttributesChanged
+    | MetadataChanged
+    | SettingsChanged
+)

@@ -1,0 +1,50 @@
+"""Die at a named place, for the tests that prove nothing is lost.
+
+``GREFFIER_FAILPOINT=name[:n]`` makes the process send itself SIGKILL the n-th time (1 by default)
+it passes ``failpoint("name")``. Unset, a failpoint is one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from typing import Final, Literal, get_args
+
+FailpointName = Literal[
+    "engine_final",  # the engine gave a final; nothing is written yet
+    "journal_write",  # the line is in the page cache; nobody has seen it
+    "mid_line",  # half of the line's bytes are written
+    "publish",  # people have seen it
+    "fsync",  # before the group's fsync
+    "mid_flush",  # a store has taken half of a batch
+    "after_commit",  # a store has taken the batch; no checkpoint yet
+    "checkpoint",  # the checkpoint is written under its temporary name
+    "seal",  # the artefacts are written; no seal yet
+    "replay",  # recovery has read a journal; nothing of it is flushed yet
+]
+
+FAILPOINTS: Final = get_args(FailpointName)
+
+
+class _Armed:
+    def __init__(self, setting: str) -> None:
+        name, _, times = setting.partition(":")
+        self.name = name
+        self._passes = count(1)
+        self._fatal_pass = int(times) if times.isdecimal() else 1
+
+    def passed(self) -> None:
+        if next(self._passes) == self._fatal_pass:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+# The one read of the environment outside the settings: a failpoint must be armed before anything
+# else runs, also in a process that has not got its settings yet.
+_armed = _Armed(os.environ.get("GREFFIER_FAILPOINT", ""))
+
+
+def failpoint(name: FailpointName) -> None:
+    """Die here if ``GREFFIER_FAILPOINT`` says so."""
+    if _armed.name == name:
+        _armed.passed()

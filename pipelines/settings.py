@@ -1,0 +1,205 @@
+"""The process's settings: read once from the environment, validated, printed with secrets hidden."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipelines.errors import SettingsError
+from pipelines.failpoints import FAILPOINTS
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.
+
+    Three are LiveKit's own and are read under LiveKit's names.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="GREFFIER_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    livekit_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("LIVEKIT_URL", "livekit_url"),
+        description="Address of the LiveKit server, `ws://` or `wss://`.",
+    )
+    livekit_api_key: str = Field(
+        default="",
+        validation_alias=AliasChoices("LIVEKIT_API_KEY", "livekit_api_key"),
+        description="LiveKit API key.",
+    )
+    livekit_api_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("LIVEKIT_API_SECRET", "livekit_api_secret"),
+        description="LiveKit API secret.",
+    )
+    agent_name: str = Field(
+        default="greffier",
+        pattern=r"^[A-Za-z0-9._-]{0,64}$",
+        description="Name that rooms are dispatched to; empty takes every new room (automatic "
+        "dispatch).",
+    )
+    display_name: str = Field(
+        default="Greffier", max_length=128, description="What people see in the participant list."
+    )
+    hidden: bool = Field(
+        default=False, description="Join hidden: people don't see that notes are taken."
+    )
+    default_agents: Names = Field(
+        default=("metadata", "transcriber"),
+        description="Agents to run where the room's metadata has no valid `agents` key.",
+    )
+    allowed_agents: Names = Field(
+        default=(),
+        description="Agents that metadata may name; empty allows every installed one.",
+    )
+    engine: str = Field(
+        default="auto",
+        description="Speech engine as `provider/model`; `auto` takes what has a key, then what "
+        "runs locally without a download.",
+    )
+    allowed_engines: Names = Field(
+        default=("deepgram", "openai", "pocketsphinx", "moonshine", "faster-whisper"),
+        description="Engines that metadata may name: `provider` or `provider/model`.",
+    )
+    engine_plugins: Names = Field(
+        default=(),
+        description="More engines, as `name=module:Class` of a LiveKit STT plugin.",
+    )
+    engine_workers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Speech recognised at the same time by a batch or local engine, per job; 0 is "
+        "one per core, at least 2.",
+    )
+    deepgram_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("DEEPGRAM_API_KEY", "deepgram_api_key"),
+        description="Key of Deepgram.",
+    )
+    deepgram_base_url: str = Field(
+        default="", description="Another address that speaks Deepgram's protocol."
+    )
+    openai_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
+        description="Key of OpenAI or of the server at `GREFFIER_OPENAI_BASE_URL`.",
+    )
+    openai_base_url: str = Field(
+        default="", description="Any server that speaks OpenAI's protocol, e.g. a local Whisper."
+    )
+    language: str = Field(
+        default="en", description="Language of speech where metadata says nothing (BCP 47)."
+    )
+    interim_interval_ms: int = Field(
+        default=200, ge=50, le=5000, description="Least time between two interims of a speaker."
+    )
+    departure_timeout: float = Field(
+        default=20.0, ge=0, description="Seconds without people after which the agent leaves."
+    )
+    max_jobs: int = Field(
+        default=20, ge=1, le=1000, description="Meetings at the same time in this worker."
+    )
+    data_dir: Path = Field(
+        default=Path("greffier-data"),
+        description="Directory of the journals; on a local disk that outlives the process.",
+    )
+    transcripts_dir: Path | None = Field(
+        default=None,
+        description="Directory of kept lines and sealed transcripts; default `transcripts` in the "
+        "data directory.",
+    )
+    recover_interval: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds between two looks for journals that a dead job left.",
+    )
+    drain_timeout: int = Field(
+        default=3600,
+        ge=0,
+        description="Seconds that running meetings may go on after SIGTERM.",
+    )
+    health_host: str = Field(
+        default="127.0.0.1", description="Address of the health check (`GET /`)."
+    )
+    health_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the health check; 0 takes a free one."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+    failpoint: str = Field(
+        default="",
+        description="For tests: die at a named place, `name[:n]`.",
+    )
+
+    @field_validator(
+        "default_agents", "allowed_agents", "allowed_engines", "engine_plugins", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("livekit_url")
+    @classmethod
+    def _is_livekit_url(cls, value: str) -> str:
+        if value and not value.startswith(("ws://", "wss://", "http://", "https://")):
+            raise ValueError("must begin with ws:// or wss://")
+        return value
+
+    @field_validator("failpoint")
+    @classmethod
+    def _is_failpoint(cls, value: str) -> str:
+        name = value.partition(":")[0]
+        if name and name not in FAILPOINTS:
+            raise ValueError(f"no failpoint {name!r}; there are {', '.join(FAILPOINTS)}")
+        return value
+
+    @property
+    def journal_dir(self) -> Path:
+        """Where the journals are."""
+        return self.data_dir / "journal"
+
+    @property
+    def store_dir(self) -> Path:
+        """Where the files store keeps lines and sealed transcripts."""
+        return self.transcripts_dir or self.data_dir / "transcripts"
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """Return the environment variable of the field ``name``."""
+        alias = cls.model_fields[name].validation_alias
+        if isinstance(alias, AliasChoices):
+            return str(alias.choices[0])
+        return f"GREFFIER_{name.upper()}"
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            SettingsError: A value is wrong; the message has one line for each, naming the variable.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [
+                f"{cls._variable_of(problem['loc'])}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            ]
+            raise SettingsError("\n".join(lines)) from None
+
+    @classmethod
+    def _variable_of(cls, location: tuple[int | str, ...]) -> str:
+        first = str(location[0]) if location else ""
+        return cls.variable(first) if first in cls.model_fields else first

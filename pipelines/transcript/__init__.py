@@ -1,0 +1,1 @@
+"""From captions to a kept transcript: journal, stores, document, exports."""

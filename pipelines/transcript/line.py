@@ -1,0 +1,108 @@
+"""The one kind of record that the journal and every store keep: a line.
+
+A line is a JSON object. Lines of a meeting form a grow-only set keyed (epoch, sequence); finals are
+also keyed (segment, revision). Nothing ever changes a line, so a dead neighbour's journal can be
+replayed at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipelines.events import CaptionFinal, iso
+
+LineKind = Literal[
+    "opened",  # an epoch began: room, SID, start of the meeting
+    "final",  # a caption's settled text
+    "person",  # a participant's identity and name, as joined or renamed
+    "note",  # what an agent stored: its name, a kind of its own, data
+    "state",  # an agent's small state: key and value
+    "ended",  # the epoch ended in good order
+]
+
+
+class TornLineError(ValueError):
+    """The bytes are no whole line: the writer died in the middle, or the disk was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kept fact.
+
+    Args:
+        meeting: The meeting's id.
+        epoch: The writer's epoch; grows with every job that serves the meeting.
+        sequence: 1, 2, 3, ... within (meeting, epoch), without holes.
+        kind: What it is; decides what ``data`` holds.
+        at: UTC wall time in Unix seconds, kept to the millisecond.
+        data: JSON-serialisable fields of this kind.
+    """
+
+    meeting: str
+    epoch: int
+    sequence: int
+    kind: LineKind
+    at: float
+    data: dict[str, Any]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The line's identity within its meeting."""
+        return (self.epoch, self.sequence)
+
+    def encode(self) -> bytes:
+        """Serialise as one line of UTF-8 JSON that ends in a newline."""
+        fields = {
+            "meeting": self.meeting,
+            "epoch": self.epoch,
+            "seq": self.sequence,
+            "kind": self.kind,
+            "at": round(self.at, 3),
+            "time": iso(self.at),
+            "data": self.data,
+        }
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Line:
+        """Read back what :meth:`encode` wrote.
+
+        Raises:
+            TornLineError: ``raw`` is not a whole line.
+        """
+        try:
+            fields = json.loads(raw)
+            return cls(
+                meeting=fields["meeting"],
+                epoch=fields["epoch"],
+                sequence=fields["seq"],
+                kind=fields["kind"],
+                at=fields["at"],
+                data=fields["data"],
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise TornLineError(f"not a whole line: {len(raw)} bytes") from error
+
+
+def final_data(caption: CaptionFinal, *, meeting_start: float) -> dict[str, Any]:
+    """Build the ``data`` of a ``final`` line: times in ms from the start of the meeting."""
+    return {
+        "segment": caption.segment,
+        "revision": caption.revision,
+        "speaker": caption.identity,
+        "name": caption.name,
+        "text": caption.text,
+        "start_ms": round((caption.at - meeting_start) * 1000),
+        "end_ms": round((caption.end - meeting_start) * 1000),
+        "track": caption.track,
+        "language": caption.language,
+        "engine": caption.engine,
+    }
+
+
+def distinct(lines: Iterable[Line]) -> list[Line]:
+    """Return each line once, in order of (epoch, sequence)."""
+    return [line for _, line in sorted({line.key: line for line in lines}.items())]
