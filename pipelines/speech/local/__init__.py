@@ -1,0 +1,1 @@
+"""Engines that run on this machine, each in child processes of the job."""

@@ -1,0 +1,106 @@
+"""From chunks of audio to spans of speech with their audio, the half second before included."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.speech.segmenter import Ended, Segmenter, Started
+from pipelines.speech.vad import SAMPLE_RATE, WINDOW, VoiceActivity
+
+PRE_ROLL: Final = 0.5
+"""Seconds before the start of speech that belong to its audio: a soft first consonant is no
+speech yet to the detector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive audio.
+
+    Args:
+        samples: int16 mono at 16 kHz, shape ``(n,)``.
+        at: Media time of the first sample, seconds.
+        speech: Highest probability of speech in it, 0 to 1.
+    """
+
+    samples: npt.NDArray[np.int16]
+    at: float
+    speech: float
+
+
+class SpanDetector:
+    """Finds the spans of speech in one audio stream."""
+
+    def __init__(self, vad: VoiceActivity, segmenter: Segmenter | None = None) -> None:
+        self._vad = vad
+        self._segmenter = segmenter or Segmenter()
+        self._rest = np.empty(0, dtype=np.int16)
+        self._position = 0  # samples the detector has seen
+        self._recent: deque[Piece] = deque()
+        self._open = False
+
+    def feed(self, samples: npt.NDArray[np.int16]) -> tuple[Piece, list[Started | Piece | Ended]]:
+        """Take the next chunk.
+
+        Returns:
+            The chunk as a piece, and what it adds to spans, in order: the start of a span, its
+            audio, its end.
+        """
+        at = (self._position + len(self._rest)) / SAMPLE_RATE
+        probability, changes = self._classify(samples)
+        piece = Piece(samples, at, probability)
+        spans: list[Started | Piece | Ended] = []
+        for change in changes:
+            match change:
+                case Started():
+                    spans.append(change)
+                    spans.extend(p for p in self._recent if self._end(p) > change.at - PRE_ROLL)
+                    self._open = True
+                case Ended():
+                    # The chunk goes with the span that it ends: silence, but the engine's own
+                    # end of speech needs some.
+                    spans += [piece, change]
+                    self._open = False
+        if self._open:
+            spans.append(piece)
+            self._recent.clear()
+        else:
+            self._remember(piece)
+        return piece, spans
+
+    def finish(self) -> list[Started | Piece | Ended]:
+        """End the span that is open: no more audio comes."""
+        ended = self._segmenter.finish((self._position + len(self._rest)) / SAMPLE_RATE)
+        self._open = False
+        return [ended] if ended else []
+
+    def _classify(self, samples: npt.NDArray[np.int16]) -> tuple[float, list[Started | Ended]]:
+        audio = np.concatenate((self._rest, samples))
+        highest = 0.0
+        changes: list[Started | Ended] = []
+        whole = len(audio) // WINDOW * WINDOW
+        for offset in range(0, whole, WINDOW):
+            probability = self._vad.predict(audio[offset : offset + WINDOW])
+            highest = max(highest, probability)
+            start = (self._position + offset) / SAMPLE_RATE
+            change = self._segmenter.process(probability, start, start + WINDOW / SAMPLE_RATE)
+            if change:
+                changes.append(change)
+        self._position += whole
+        self._rest = audio[whole:]
+        return highest, changes
+
+    def _remember(self, piece: Piece) -> None:
+        self._recent.append(piece)
+        # A start is found up to min_speech after it happened: keep that much more.
+        keep_from = self._end(piece) - PRE_ROLL - 1.0
+        while self._end(self._recent[0]) < keep_from:
+            self._recent.popleft()
+
+    @staticmethod
+    def _end(piece: Piece) -> float:
+        return piece.at + len(piece.samples) / SAMPLE_RATE
