@@ -48,3 +48,8 @@ def failpoint(name: FailpointName) -> None:
     """Die here if ``GREFFIER_FAILPOINT`` says so."""
     if _armed.name == name:
         _armed.passed()
+
+
+def armed(name: FailpointName) -> bool:
+    """Tell whether ``name`` is the failpoint that is set: for code that must prepare to die."""
+    return _armed.name == name

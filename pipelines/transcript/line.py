@@ -64,7 +64,10 @@ class Line:
             "time": iso(self.at),
             "data": self.data,
         }
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+        return (
+            json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            + b"\n"
+        )
 
     @classmethod
     def decode(cls, raw: bytes) -> Line:
@@ -101,6 +104,23 @@ def final_data(caption: CaptionFinal, *, meeting_start: float) -> dict[str, Any]
         "language": caption.language,
         "engine": caption.engine,
     }
+
+
+def caption_of(line: Line, *, meeting_start: float) -> CaptionFinal:
+    """Read back the caption of a ``final`` line; the inverse of :func:`final_data`."""
+    data = line.data
+    return CaptionFinal(
+        at=meeting_start + data["start_ms"] / 1000,
+        end=meeting_start + data["end_ms"] / 1000,
+        segment=data["segment"],
+        identity=data["speaker"],
+        name=data["name"],
+        text=data["text"],
+        track=data["track"],
+        language=data["language"],
+        engine=data["engine"],
+        revision=data["revision"],
+    )
 
 
 def distinct(lines: Iterable[Line]) -> list[Line]:

@@ -1,0 +1,135 @@
+"""Carries a journal's lines to one store, in its own time.
+
+Lines go every 3 s or 10 lines, whichever is first. A store that fails is asked three times with
+exponential backoff; then the lines wait in the journal and the next round begins later. How far
+the store is stands in a checkpoint file beside the journal, so that a restart resumes there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import stamina
+
+from pipelines.errors import StoreError, StoreRefusedError
+from pipelines.failpoints import failpoint
+from pipelines.transcript.journal import Journal
+from pipelines.transcript.line import Line
+from pipelines.transcript.stores.store import Store
+
+log = logging.getLogger(__name__)
+
+INTERVAL: Final = 3.0
+"""Seconds after which a line is on its way, however few there are."""
+
+LINES: Final = 10
+"""Lines that go at once."""
+
+BATCH: Final = 200
+"""Most lines in one call of a store."""
+
+ATTEMPTS: Final = 3
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between two rounds of a store that keeps failing."""
+
+
+def checkpoint_path(journal: Path, store: str) -> Path:
+    """Return where the checkpoint of ``store`` for ``journal`` is."""
+    return journal.with_suffix(f".{store}.checkpoint")
+
+
+def read_checkpoint(journal: Path, store: str) -> int:
+    """Return the last sequence that ``store`` has of ``journal``, or 0."""
+    try:
+        return int(checkpoint_path(journal, store).read_text())
+    except (FileNotFoundError, ValueError):
+        # An unreadable checkpoint costs a replay, which every store takes without doubling.
+        return 0
+
+
+def write_checkpoint(journal: Path, store: str, sequence: int) -> None:
+    """Note that ``store`` has the lines of ``journal`` up to ``sequence``."""
+    path = checkpoint_path(journal, store)
+    unfinished = path.with_suffix(".unfinished")
+    # A disk that takes no checkpoint takes no journal either; the replay is harmless.
+    with suppress(OSError):
+        unfinished.write_text(f"{sequence}\n")
+        failpoint("checkpoint")
+        unfinished.rename(path)
+
+
+async def deliver(store: Store, meeting: str, lines: Sequence[Line]) -> None:
+    """Append to the store, asking up to three times with exponential backoff.
+
+    Raises:
+        StoreError: It failed every time.
+        StoreRefusedError: It refused; that is not asked again.
+    """
+    async for attempt in stamina.retry_context(
+        on=_worth_another_try, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=5.0
+    ):
+        with attempt:
+            await store.append(meeting, lines)
+    failpoint("after_commit")
+
+
+def _worth_another_try(error: Exception) -> bool:
+    return isinstance(error, StoreError) and not isinstance(error, StoreRefusedError)
+
+
+class Flusher:
+    """Flushes ``journal`` to ``store`` until :meth:`close`."""
+
+    def __init__(self, store: Store, meeting: str, journal: Journal) -> None:
+        self._store = store
+        self._meeting = meeting
+        self._journal = journal
+        self._last = 0
+        self._waiting = 0
+        self._ready = asyncio.Event()
+        self._closing = False
+
+    @property
+    def lag(self) -> int:
+        """Lines that the store does not have yet."""
+        return self._waiting
+
+    def notify(self) -> None:
+        """Tell that the journal has one more line."""
+        self._waiting += 1
+        if self._waiting >= LINES:
+            self._ready.set()
+
+    def close(self) -> None:
+        """Let :meth:`run` flush what is left and return."""
+        self._closing = True
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Flush until closed and everything is in the store."""
+        pause = INTERVAL
+        while not (self._closing and not self._waiting):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), pause)
+            self._ready.clear()
+            try:
+                await self._flush()
+                pause = INTERVAL
+            except StoreError as error:
+                pause = min(pause * 2, LONGEST_PAUSE) if not self._closing else INTERVAL
+                log.warning(
+                    "store not written, lines wait in the journal",
+                    extra={"store": self._store.name, "lines": self._waiting, "cause": str(error)},
+                )
+
+    async def _flush(self) -> None:
+        while lines := self._journal.after(self._last, limit=BATCH):
+            await deliver(self._store, self._meeting, lines)
+            self._last = lines[-1].sequence
+            self._waiting -= len(lines)
+            write_checkpoint(self._journal.path, self._store.name, self._last)

@@ -1,0 +1,168 @@
+"""One epoch's journal: every line in the page cache before anybody sees it.
+
+The writer holds an exclusive ``flock`` on the file for as long as it lives; the kernel lets go when
+the process dies, so a journal that can be locked is a journal whose writer is gone.
+
+``write(2)`` survives the death of the process; ``fsync``, grouped by the caller, survives the loss
+of power. When the disk is full or read-only, lines wait in memory (:attr:`Journal.durable` is
+False) and are written, in order, as soon as the disk takes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipelines.failpoints import armed, failpoint
+from pipelines.transcript.line import Line, TornLineError
+
+log = logging.getLogger(__name__)
+
+RECENT: Final = 2_000
+"""Lines held in memory for stores that keep up; one that does not reads the file."""
+
+
+class Journal:
+    """Appends the lines of one (meeting, epoch); owned by one process.
+
+    Args:
+        path: The file; made on the first use, and must not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+        self._torn = False
+        self._unsynced = False
+        self._pending: deque[Line] = deque()
+        self._recent: deque[Line] = deque(maxlen=RECENT)
+
+    @property
+    def durable(self) -> bool:
+        """Whether every line is in the file."""
+        return not self._pending
+
+    def append(self, line: Line) -> None:
+        """Write the line before returning; never raises for the disk's sake."""
+        self._pending.append(line)
+        self.write_pending()
+        self._recent.append(line)
+        if self.durable:
+            failpoint("journal_write")
+
+    def write_pending(self) -> None:
+        """Write what the disk did not take before."""
+        try:
+            while self._pending:
+                self._write(self._pending[0].encode())
+                self._pending.popleft()
+        except OSError as error:
+            if len(self._pending) == 1:
+                log.error("journal not written, lines wait in memory", extra={"cause": str(error)})
+
+    def sync(self) -> None:
+        """Bring what was written to the disk; may take long, so call it from a thread."""
+        if self._unsynced and self._fd is not None:
+            self._unsynced = False
+            failpoint("fsync")
+            os.fsync(self._fd)
+
+    def after(self, sequence: int, *, limit: int) -> list[Line]:
+        """Return up to ``limit`` lines that follow ``sequence``, in order."""
+        if not self._recent or self._recent[-1].sequence <= sequence:
+            return []
+        if self._recent[0].sequence <= sequence + 1:
+            first = sequence + 1 - self._recent[0].sequence
+            return [self._recent[i] for i in range(first, min(first + limit, len(self._recent)))]
+        older = (line for line in read_journal(self.path).lines if line.sequence > sequence)
+        # What the disk did not take is older than memory's oldest only when the disk was full
+        # for more than RECENT lines: then it is in the pending queue.
+        waiting = (line for line in self._pending if line.sequence > sequence)
+        return _take(limit, older) or _take(limit, waiting)
+
+    def close(self) -> None:
+        """Write what waits, sync, and let go of the lock."""
+        self.write_pending()
+        self.sync()
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _write(self, encoded: bytes) -> None:
+        fd = self._fd if self._fd is not None else self._open()
+        if self._torn:
+            encoded = b"\n" + encoded
+        if armed("mid_line"):
+            os.write(fd, encoded[: len(encoded) // 2])
+            failpoint("mid_line")
+            encoded = encoded[len(encoded) // 2 :]
+        written = os.write(fd, encoded)
+        self._unsynced = True
+        self._torn = written < len(encoded)
+        if self._torn:
+            raise OSError(f"{written} of {len(encoded)} bytes written")
+
+    def _open(self) -> int:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: two writers that chose the same epoch can't both have it.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self.path, flags, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        directory = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return self._fd
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRead:
+    """What a journal file holds; ``torn`` counts pieces that are no whole line."""
+
+    lines: list[Line]
+    torn: int
+
+
+def read_journal(path: Path) -> JournalRead:
+    """Read the whole lines of a journal, also while its writer lives."""
+    lines: list[Line] = []
+    torn = 0
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return JournalRead(lines, torn)
+    for piece in raw.split(b"\n"):
+        if piece:
+            try:
+                lines.append(Line.decode(piece))
+            except TornLineError:
+                torn += 1
+    return JournalRead(lines, torn)
+
+
+def _take(limit: int, lines: Iterator[Line]) -> list[Line]:
+    return [line for _, line in zip(range(limit), lines, strict=False)]
+
+
+def is_alive(path: Path) -> bool:
+    """Tell whether the journal's writer lives, on this machine."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared: two readers who look at once must not take each other for the writer.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)

@@ -1,0 +1,146 @@
+"""The ledger and its flushers: journal first, every store in its own time, each line once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import stamina
+
+from pipelines.errors import StoreError, StoreRefusedError
+from pipelines.events import CaptionFinal
+from pipelines.transcript.flusher import read_checkpoint
+from pipelines.transcript.journal import read_journal
+from pipelines.transcript.ledger import MAX_LINE, Ledger, journals_of, next_epoch
+from pipelines.transcript.line import Line, distinct
+from pipelines.transcript.stores.files import FilesStore
+
+
+class MemoryStore:
+    """A store that fails as told and counts what it is asked."""
+
+    def __init__(self, name: str = "memory", *, failures: int = 0, refuse: bool = False) -> None:
+        self.name = name
+        self.asked = 0
+        self._failures = failures
+        self._refuse = refuse
+        self._lines: list[Line] = []
+
+    async def append(self, _meeting: str, lines: Sequence[Line]) -> None:
+        self.asked += 1
+        if self._refuse:
+            raise StoreRefusedError
+        if self.asked <= self._failures:
+            raise StoreError("not now")
+        self._lines += lines
+
+    async def read(self, _meeting: str) -> list[Line]:
+        return distinct(self._lines)
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _retry_at_once() -> None:
+    stamina.set_testing(True, attempts=3)
+
+
+async def open_ledger(path: Path, *stores: MemoryStore | FilesStore, epoch: int = 7) -> Ledger:
+    ledger = await Ledger.open(
+        "m", epoch, started_at=1000.0, journal_dir=path / "journal", stores=stores
+    )
+    opened = {"room": "r", "room_sid": "RM_1", "started_at": 1000.0}
+    ledger.append("opened", opened, at=1000.0)
+    return ledger
+
+
+def final(segment: str, *, at: float = 1001.0, text: str = "hello", revision: int = 0) -> CaptionFinal:
+    return CaptionFinal(
+        at=at, end=at + 1, segment=segment, identity="ada", name="Ada", text=text, revision=revision
+    )
+
+
+async def flush(ledger: Ledger) -> None:
+    ledger.close()
+    async with asyncio.timeout(10):
+        await ledger.run()
+    ledger.release()
+
+
+async def test_a_final_is_journalled_when_append_returns(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    ledger.append_final(final("a"))
+    kept = read_journal(journals_of(tmp_path / "journal", "m")[0]).lines
+    assert kept[-1].data["segment"] == "a"
+    assert kept[-1].data["start_ms"] == 1000
+
+
+async def test_every_store_gets_every_line_and_its_own_checkpoint(tmp_path: Path) -> None:
+    stores = MemoryStore("one"), MemoryStore("two", failures=2)
+    ledger = await open_ledger(tmp_path, *stores)
+    for n in range(450):
+        ledger.append("note", {"n": n}, at=1000.0)
+    await flush(ledger)
+    journal = journals_of(tmp_path / "journal", "m")[0]
+    for store in stores:
+        assert len(await store.read("m")) == 451
+        assert read_checkpoint(journal, store.name) == 451
+    assert ledger.lag == 0
+
+
+async def test_a_store_that_refuses_is_not_asked_again_at_once_and_holds_nobody_up(
+    tmp_path: Path,
+) -> None:
+    refusing, good = MemoryStore("refusing", refuse=True), MemoryStore("good")
+    ledger = await open_ledger(tmp_path, refusing, good)
+    for n in range(10):
+        ledger.append("note", {"n": n}, at=1000.0)
+    running = asyncio.create_task(ledger.run())
+    async with asyncio.timeout(10):
+        while len(await good.read("m")) < 11:
+            await asyncio.sleep(0.01)
+    assert refusing.asked == 1
+    running.cancel()
+
+
+async def test_a_new_epoch_knows_what_earlier_ones_kept_from_journal_and_store(
+    tmp_path: Path,
+) -> None:
+    store = MemoryStore()
+    first = await open_ledger(tmp_path, store)
+    first.append_final(final("a"))
+    first.append("state", {"key": "x/y", "value": [1, 2]}, at=1002.0)
+    first.append("person", {"identity": "ada", "name": "Ada"}, at=1002.0)
+    first.release()
+    second = await open_ledger(tmp_path, store, epoch=8)
+    assert [caption.segment for caption in second.captions()] == ["a"]
+    assert second.state("x/y") == [1, 2]
+    assert second.people == {"ada": "Ada"}
+
+
+async def test_the_highest_revision_counts_and_an_empty_one_withdraws(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    ledger.append_final(final("a", text="wrong"))
+    ledger.append_final(final("a", text="right", revision=1))
+    ledger.append_final(final("b", text="noise"))
+    ledger.append_final(final("b", text="", revision=1))
+    assert [caption.text for caption in ledger.captions()] == ["right"]
+
+
+async def test_a_line_that_is_too_long_or_no_json_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    with pytest.raises(ValueError, match="at most"):
+        ledger.append("note", {"text": "x" * MAX_LINE}, at=0.0)
+    with pytest.raises(TypeError):
+        ledger.append("note", {"text": object()}, at=0.0)
+    assert ledger.append("note", {"n": 1}, at=1.0).sequence == 2
+
+
+def test_an_epoch_is_above_every_one_seen_and_above_the_clock() -> None:
+    assert next_epoch([], now=5.0) == 5001
+    assert next_epoch([9000, 3], now=5.0) == 9001

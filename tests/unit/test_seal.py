@@ -1,0 +1,165 @@
+"""Seal and recovery: whoever does it, however often, the meeting is sealed once and whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import stamina
+
+from pipelines.events import CaptionFinal
+from pipelines.transcript.ledger import Ledger, journals_of
+from pipelines.transcript.line import Line
+from pipelines.transcript.seal import close_meeting, recover, seal
+from pipelines.transcript.stores.files import FilesStore
+
+
+@pytest.fixture(autouse=True)
+def _retry_at_once() -> None:
+    stamina.set_testing(True, attempts=3)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FilesStore:
+    return FilesStore(tmp_path / "transcripts")
+
+
+@pytest.fixture
+def journal_dir(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+async def speak(
+    journal_dir: Path, store: FilesStore, *segments: str, epoch: int = 7, ended: bool = False
+) -> Ledger:
+    """Journal a meeting's epoch without flushing it, as a job that is killed leaves it."""
+    ledger = await Ledger.open(
+        "m", epoch, started_at=1000.0, journal_dir=journal_dir, stores=[store]
+    )
+    opened = {"room": "r", "room_sid": "RM_1", "started_at": 1000.0}
+    ledger.append("opened", opened, at=1000.0)
+    for segment in segments:
+        ledger.append_final(
+            CaptionFinal(
+                at=1001.0, end=1002.0, segment=segment, identity="ada", name="Ada", text=segment
+            )
+        )
+    if ended:
+        ledger.append("ended", {}, at=1005.0)
+    return ledger
+
+
+async def is_open(_room: str, _sid: str) -> bool:
+    return True
+
+
+async def is_over(_room: str, _sid: str) -> bool:
+    return False
+
+
+async def is_unknown(_room: str, _sid: str) -> bool:
+    raise ConnectionError("LiveKit is down")
+
+
+def segments_of(path: Path) -> list[str]:
+    document = json.loads((path / "transcript.json").read_text())
+    return [segment["id"] for segment in document["segments"]]
+
+
+async def test_a_dead_jobs_meeting_is_replayed_sealed_and_its_journal_deleted(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a", "b")).release()
+    await recover(journal_dir, [store], is_open=is_over)
+    assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
+    assert list(journal_dir.iterdir()) == []
+    await recover(journal_dir, [store], is_open=is_over)
+    assert list(await store.seals("m")) == [1]
+
+
+async def test_a_meeting_whose_room_is_open_is_replayed_and_not_sealed(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    await recover(journal_dir, [store], is_open=is_open)
+    assert len(await store.read("m")) == 2
+    assert await store.seals("m") == {}
+    assert len(journals_of(journal_dir, "m")) == 1
+
+
+async def test_while_nobody_knows_whether_the_room_is_open_nothing_is_sealed(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    await recover(journal_dir, [store], is_open=is_unknown)
+    assert await store.seals("m") == {}
+
+
+async def test_a_meeting_that_ended_in_good_order_is_sealed_without_asking(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a", ended=True)).release()
+    await recover(journal_dir, [store], is_open=is_unknown)
+    assert list(await store.seals("m")) == [1]
+
+
+async def test_a_living_writers_meeting_is_left_alone(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    ledger = await speak(journal_dir, store, "a")
+    await recover(journal_dir, [store], is_open=is_over)
+    assert await store.seals("m") == {}
+    ledger.release()
+
+
+async def test_two_epochs_are_one_transcript(journal_dir: Path, store: FilesStore) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    (await speak(journal_dir, store, "b", epoch=8)).release()
+    await recover(journal_dir, [store], is_open=is_over)
+    assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
+
+
+async def test_an_older_epoch_does_not_seal(journal_dir: Path, store: FilesStore) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    newer = await speak(journal_dir, store, "b", epoch=8)
+    assert await close_meeting("m", 7, journal_dir, [store]) is None
+    assert await store.seals("m") == {}
+    newer.release()
+
+
+async def test_a_meeting_that_goes_on_after_its_seal_gets_a_second_one(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    await close_meeting("m", 7, journal_dir, [store])
+    (await speak(journal_dir, store, "b", epoch=8)).release()
+    await close_meeting("m", 8, journal_dir, [store])
+    assert segments_of(store.directory("m") / "seal-1") == ["a"]
+    assert segments_of(store.directory("m") / "seal-2") == ["a", "b"]
+
+
+async def test_a_journal_is_kept_until_the_store_has_every_line(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a", "b")).release()
+    await store.append("m", [Line("m", 7, n, "state", 1.0, {"key": "k", "value": n}) for n in (1, 2, 9)])
+    await close_meeting("m", 7, journal_dir, [store])
+    assert len(journals_of(journal_dir, "m")) == 1
+
+
+async def test_sealing_what_is_sealed_changes_nothing(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    first = await close_meeting("m", 7, journal_dir, [store])
+    assert await seal("m", epoch=7, store=store, journal_dir=journal_dir) == first
+
+
+async def test_a_journal_without_a_whole_line_is_cleared_away(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (journal_dir / "x").mkdir(parents=True)
+    (journal_dir / "x" / "7.jsonl").write_bytes(b'{"meeting":"m","ep')
+    await recover(journal_dir, [store], is_open=is_over)
+    assert list(journal_dir.iterdir()) == []
