@@ -1,0 +1,1 @@
+"""The scripted meeting: its script, its audio files and what made them."""
