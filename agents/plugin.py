@@ -178,22 +178,22 @@ class Meeting(Protocol):
     def engines(self) -> Engines:
         """The speech engines that the operator allows. For agents with ``isolation="inline"``."""
 
-    async def caption(
-        self, identity: str, text: str, *, segment: str, start: float, end: float, final: bool
-    ) -> None:
-        """Show ``text`` as said by ``identity`` and, where ``final``, keep it.
+    async def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
+        """Show a caption in its speaker's name; keep it where it is final.
+
+        A final is journalled before anybody sees it, and is never dropped. Of several interims of
+        a segment only the latest is shown, and none after the final. An empty ``name`` is filled
+        in with the speaker's. An empty final withdraws the segment.
 
         Args:
-            identity: The speaker; the caption carries this identity.
-            text: The whole text of the segment so far. An empty final withdraws the segment.
-            segment: Id of the caption, from :meth:`new_segment`.
-            start: When the segment's speech began, Unix seconds.
-            end: When it ended, or now for an interim.
-            final: Settled: journalled before it is shown. An interim may be skipped.
+            caption: With a ``segment`` from :meth:`new_segment`.
         """
 
     def new_segment(self) -> str:
         """Return an id for a caption that no other caption of this meeting has."""
+
+    async def notify(self, kind: str, **fields: Any) -> None:
+        """Tell the room a fact: JSON ``{"type": kind, ...fields}`` on topic ``greffier.status``."""
 
     async def send_data(self, payload: bytes | str, *, topic: str, to: Sequence[str] = ()) -> None:
         """Send to everyone, or to the identities in ``to``.

@@ -1,4 +1,4 @@
-"""The process's settings: read once from the environment, validated, printed with secrets hidden."""
+"""The process's settings: read once from the environment, validated, secrets never shown."""
 
 from __future__ import annotations
 
@@ -102,8 +102,10 @@ class Settings(BaseSettings):
     interim_interval_ms: int = Field(
         default=200, ge=50, le=5000, description="Least time between two interims of a speaker."
     )
-    departure_timeout: float = Field(
-        default=20.0, ge=0, description="Seconds without people after which the agent leaves."
+    departure_timeout: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds without people after which the agent leaves; unset takes the room's.",
     )
     max_jobs: int = Field(
         default=20, ge=1, le=1000, description="Meetings at the same time in this worker."

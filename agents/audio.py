@@ -1,0 +1,191 @@
+"""One participant's microphone -> 16 kHz chunks with wall time, and the speech in them.
+
+A muted microphone still delivers zeros at full rate, so it is not read: the stream is opened when
+audio flows and closed when it stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+import numpy as np
+from livekit import rtc
+
+from agents.mailbox import Mailbox
+from agents.plugin import AudioChunk
+from pipelines.events import Event, SpeechEnded, SpeechStarted
+from pipelines.speech.clock import MediaClock
+from pipelines.speech.segmenter import Ended, Started
+from pipelines.speech.spans import Piece, SpanDetector
+from pipelines.speech.vad import SAMPLE_RATE, NativeVad
+
+log = logging.getLogger(__name__)
+
+FRAME_MS: Final = 50
+QUEUE_MS: Final = 10_000
+"""Audio that waits for a slow reader, ms."""
+
+LAST_WORD: Final = 0.2
+"""Seconds that the stream stays open after mute: what was said before is still on its way."""
+
+Speech = SpeechStarted | AudioChunk | SpeechEnded
+
+
+class Listener:
+    """Owns the audio of one participant from join to leave; :meth:`run` is its only task.
+
+    Args:
+        identity: The participant.
+        emit: Takes the events ``SpeechStarted`` and ``SpeechEnded``.
+    """
+
+    def __init__(self, identity: str, emit: Callable[[Event], None]) -> None:
+        self.identity = identity
+        self._emit = emit
+        self._tracks: dict[str, rtc.Track] = {}
+        self._muted: set[str] = set()
+        self._changed = asyncio.Event()
+        self._gone = False
+        self._started_at = 0.0
+        self._audio: list[Mailbox[AudioChunk]] = []
+        self._speech: dict[Mailbox[Speech], float] = {}  # -> start of its open span, 0.0 if none
+
+    def add_track(self, track: rtc.Track, *, muted: bool) -> None:
+        """A microphone track is subscribed."""
+        self._tracks[track.sid] = track
+        self.set_muted(track.sid, muted)
+
+    def remove_track(self, sid: str) -> None:
+        """A track is no longer subscribed."""
+        self._tracks.pop(sid, None)
+        self._muted.discard(sid)
+        self._changed.set()
+
+    def set_muted(self, sid: str, muted: bool) -> None:
+        """A track was muted or unmuted."""
+        (self._muted.add if muted else self._muted.discard)(sid)
+        self._changed.set()
+
+    def leave(self) -> None:
+        """Let :meth:`run` finish: the participant left, or the meeting ends."""
+        self._gone = True
+        self._changed.set()
+
+    @property
+    def listening(self) -> bool:
+        """Whether a track is there that is not muted."""
+        return self._wanted() is not None
+
+    def open_audio(self) -> Mailbox[AudioChunk]:
+        """Return a mailbox that gets every chunk until the participant leaves."""
+        box: Mailbox[AudioChunk] = Mailbox(QUEUE_MS // FRAME_MS)
+        self._audio.append(box)
+        return box
+
+    def open_speech(self) -> Mailbox[Speech]:
+        """Return a mailbox that gets the spans of speech until the participant leaves."""
+        box: Mailbox[Speech] = Mailbox(
+            QUEUE_MS // FRAME_MS, expendable=lambda item: isinstance(item, AudioChunk)
+        )
+        self._speech[box] = 0.0
+        return box
+
+    async def run(self) -> None:
+        """Listen until the participant leaves."""
+        try:
+            while not self._gone:
+                track = self._wanted()
+                if track is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+                else:
+                    await self._listen(track)
+        finally:
+            for audio in self._audio:
+                audio.close()
+            for speech in self._speech:
+                speech.close()
+
+    def _wanted(self) -> rtc.Track | None:
+        open_tracks = (track for sid, track in self._tracks.items() if sid not in self._muted)
+        return None if self._gone else next(open_tracks, None)
+
+    async def _listen(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream.from_track(
+            track=track,
+            sample_rate=SAMPLE_RATE,
+            num_channels=1,
+            frame_size_ms=FRAME_MS,
+            capacity=QUEUE_MS // FRAME_MS,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(self._read(stream, track.sid))
+            try:
+                while self._wanted() is track and not reading.done():
+                    self._changed.clear()
+                    changed = tasks.create_task(self._changed.wait())
+                    await asyncio.wait({changed, reading}, return_when=asyncio.FIRST_COMPLETED)
+                    changed.cancel()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(reading), LAST_WORD)
+            finally:
+                await stream.aclose()
+        while self._wanted() is track:  # The track ended by itself: its end will be told.
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _read(self, stream: rtc.AudioStream, track: str) -> None:
+        detector, clock = SpanDetector(NativeVad()), MediaClock()
+        gap = True
+        media = 0.0
+        try:
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
+                media += len(samples) / SAMPLE_RATE
+                clock.observe(media, time.time())
+                piece, spans = detector.feed(samples)
+                chunk = self._chunk(piece, clock, track, gap=gap)
+                gap = False
+                for box in self._audio:
+                    box.put(chunk)
+                self._tell(spans, clock, track)
+        finally:
+            if media:
+                self._tell(detector.finish(), clock, track)
+
+    def _tell(self, spans: list[Started | Piece | Ended], clock: MediaClock, track: str) -> None:
+        for span in spans:
+            match span:
+                case Started(at):
+                    self._started_at = clock.wall(at)
+                    self._start(self._started_at, self._speech)
+                    self._emit(SpeechStarted(self._started_at, self.identity))
+                case Piece():
+                    chunk = self._chunk(span, clock, track)
+                    # Who came in the middle of a span begins there.
+                    self._start(chunk.at, [box for box, at in self._speech.items() if not at])
+                    for box in self._speech:
+                        box.put(chunk)
+                case Ended(at):
+                    self._end(clock.wall(at))
+                    self._emit(SpeechEnded(clock.wall(at), self.identity, self._started_at))
+
+    def _start(self, at: float, boxes: Iterable[Mailbox[Speech]]) -> None:
+        for box in list(boxes):
+            self._speech[box] = at
+            box.put(SpeechStarted(at, self.identity))
+
+    def _end(self, at: float) -> None:
+        for box, started_at in self._speech.items():
+            if started_at:
+                self._speech[box] = 0.0
+                box.put(SpeechEnded(at, self.identity, started_at))
+
+    @staticmethod
+    def _chunk(piece: Piece, clock: MediaClock, track: str, *, gap: bool = False) -> AudioChunk:
+        return AudioChunk(piece.samples, clock.wall(piece.at), track, gap, piece.speech)

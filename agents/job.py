@@ -1,0 +1,251 @@
+"""One job: a meeting from the dispatch to the seal. Puts the parts together and orders the end.
+
+Start: settings from metadata -> epoch and ledger -> ghosts out of the room -> connect -> agents.
+End: intake stops -> agents drain -> last captions -> stores -> seal; see ``shutdown.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from livekit import api
+from livekit.agents import AutoSubscribe, JobContext, JobProcess
+
+from agents import shutdown
+from agents.captions import Captions
+from agents.dispatch import EPOCH, JOB_KEY, ghosts, meeting_of
+from agents.host import AgentHost
+from agents.livekit_compat import accepted_attributes
+from agents.meeting import Desk
+from agents.plugin import AgentSpec, MeetingInfo
+from agents.registry import load_specs
+from agents.room import MeetingRoom
+from agents.switchboard import Switchboard
+from pipelines.errors import StoreError
+from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
+from pipelines.settings import Settings
+from pipelines.speech.engines import Engines
+from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
+from pipelines.transcript.seal import close_meeting
+from pipelines.transcript.stores.files import FilesStore
+from pipelines.transcript.stores.store import Store
+
+log = logging.getLogger(__name__)
+
+FENCE_TIMEOUT: Final = 1.0
+"""Seconds that putting ghosts out of the room may take before the job joins anyway."""
+
+FIRST_PERSON: Final = 300.0
+"""Seconds that a job waits in a room that nobody has entered yet: LiveKit's ``empty_timeout``."""
+
+WATCH_INTERVAL: Final = 0.5
+
+
+def prepare_process(settings: Settings, proc: JobProcess) -> None:
+    """Set up a job's process before it has a job: LiveKit's ``setup_fnc``."""
+    # At the default of 5 ms one spinning plugin thread starves ten speakers.
+    sys.setswitchinterval(0.0005)
+    proc.userdata["settings"] = settings
+    proc.userdata["specs"] = load_specs()
+
+
+async def run_job(ctx: JobContext) -> None:
+    """Serve the dispatched room: LiveKit's entrypoint; returns once the agents run."""
+    job = MeetingJob(ctx, ctx.proc.userdata["settings"], ctx.proc.userdata["specs"])
+    ctx.proc.userdata["job"] = job
+    await job.start()
+
+
+async def end_job(ctx: JobContext) -> None:
+    """End the meeting in good order: LiveKit's ``on_session_end``, the room still connected."""
+    if job := ctx.proc.userdata.get("job"):
+        await job.stop()
+
+
+class MeetingJob:
+    """A meeting's agents and what they share, from :meth:`start` to :meth:`stop`.
+
+    Args:
+        ctx: LiveKit's context of the job, not connected yet.
+        settings: The process's settings.
+        specs: The installed agents.
+    """
+
+    def __init__(self, ctx: JobContext, settings: Settings, specs: Mapping[str, AgentSpec]) -> None:
+        self._ctx = ctx
+        self._settings = settings
+        self._specs = specs
+        self._stores: list[Store] = [FilesStore(settings.store_dir)]
+        self._running = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Join the room and start its agents; returns when they run."""
+        self._serving = asyncio.create_task(self._serve(), name="meeting")
+        running = asyncio.create_task(self._running.wait())
+        await asyncio.wait({self._serving, running}, return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        if not self._running.is_set():
+            await self._serving  # It raises what went wrong.
+
+    async def stop(self) -> None:
+        """End the meeting in the order and the time that ``shutdown.py`` says."""
+        self._stopping.set()
+        if self._serving:
+            await self._serving
+
+    async def _serve(self) -> None:
+        switchboard = Switchboard(self._settings, self._specs, self._ctx.job.metadata)
+        switchboard.read(self._ctx.job.room.metadata)
+        ledger = await self._open_ledger(meeting_of(self._ctx.job, switchboard.now.meeting_id))
+        engines = Engines(self._settings)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                keeping = tasks.create_task(ledger.run(), name="ledger")
+                try:
+                    await self._hold(ledger, engines, switchboard)
+                finally:
+                    ledger.append("ended", {}, at=time.time())
+                    ledger.close()
+                    await asyncio.wait({keeping}, timeout=shutdown.FLUSH_STORES)
+                    keeping.cancel()
+        finally:
+            await engines.aclose()
+            await self._seal(ledger)
+
+    async def _hold(self, ledger: Ledger, engines: Engines, switchboard: Switchboard) -> None:
+        """Hold the meeting until it is stopped, then drain it."""
+        ctx = self._ctx
+        captions = Captions(ctx.room, interim_interval=self._settings.interim_interval_ms / 1000)
+        host: AgentHost | None = None
+
+        def spread(event: Event) -> None:
+            if isinstance(event, ParticipantJoined | ParticipantRenamed):
+                person = {"identity": event.identity, "name": event.name}
+                ledger.append("person", person, at=event.at)
+            if isinstance(event, ParticipantJoined):
+                captions.welcome(event.identity)
+            if host:
+                host.spread(event)
+
+        await self._fence()
+        async with MeetingRoom(ctx.room, spread) as room, asyncio.TaskGroup() as tasks:
+            await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+            room.meet()
+            sending = tasks.create_task(captions.run(), name="captions")
+            desk = Desk(
+                info=MeetingInfo(
+                    meeting=ledger.meeting,
+                    room=ctx.job.room.name,
+                    epoch=ledger.epoch,
+                    started_at=ledger.started_at,
+                    language=switchboard.now.language or self._settings.language,
+                    key_terms=switchboard.now.key_terms,
+                    metadata=switchboard.now.metadata,
+                ),
+                room=room,
+                rtc_room=ctx.room,
+                captions=captions,
+                ledger=ledger,
+                engines=engines,
+                spread=spread,
+            )
+            host = AgentHost(desk, tasks)
+            await switchboard.connect(host, desk)
+            self._running.set()
+            await self._watch(room, desk, host, switchboard)
+
+            room.end_intake()
+            await host.stop_all(deadline=shutdown.DRAIN_AGENTS)
+            captions.close()
+            await asyncio.wait({sending}, timeout=shutdown.SEND_CAPTIONS)
+            sending.cancel()
+
+    async def _watch(
+        self, room: MeetingRoom, desk: Desk, host: AgentHost, switchboard: Switchboard
+    ) -> None:
+        """Follow the metadata, the people and the disk until the meeting is stopped."""
+        durable = True
+        people_until = time.monotonic()
+        patience = max(FIRST_PERSON, self._patience)
+        while not self._stopping.is_set():
+            waits = [asyncio.create_task(event.wait()) for event in (room.changed, self._stopping)]
+            await asyncio.wait(waits, timeout=WATCH_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            room.changed.clear()
+            await switchboard.follow(host, desk)
+            if durable != desk.ledger.durable:
+                durable = desk.ledger.durable
+                state = CaptionState.STARTED if durable else CaptionState.NOT_DURABLE
+                desk.captions.notify("captions", {"state": state})
+            if room.people:
+                people_until, patience = time.monotonic(), self._patience
+            elif time.monotonic() - people_until > patience:
+                self._ctx.shutdown("nobody is in the room")
+                people_until = time.monotonic()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without people after which the job ends."""
+        own = self._settings.departure_timeout
+        return float(self._ctx.job.room.departure_timeout) if own is None else own
+
+    async def _open_ledger(self, meeting: str) -> Ledger:
+        room = self._ctx.job.room
+        journals = await asyncio.to_thread(journals_of, self._settings.journal_dir, meeting)
+        chosen = int(accepted_attributes(self._ctx).get(EPOCH, "0"))
+        seen = [epoch_of(path) for path in journals]
+        epoch = chosen if chosen > max(seen, default=0) else next_epoch(seen, now=time.time())
+        began = room.creation_time_ms / 1000 or float(room.creation_time) or time.time()
+        ledger = await Ledger.open(
+            meeting,
+            epoch,
+            started_at=began,
+            journal_dir=self._settings.journal_dir,
+            stores=self._stores,
+        )
+        opened = {"room": room.name, "room_sid": room.sid, "started_at": ledger.started_at}
+        ledger.append("opened", opened, at=time.time())
+        return ledger
+
+    async def _fence(self) -> None:
+        """Put the ghosts of earlier epochs out of the room: a rejoin beside them would be ended."""
+        room, me = self._ctx.job.room.name, self._ctx.local_participant_identity
+        service = self._ctx.api.room
+        try:
+            async with asyncio.timeout(FENCE_TIMEOUT):
+                listed = await service.list_participants(api.ListParticipantsRequest(room=room))
+                for ghost in ghosts(
+                    listed.participants,
+                    agent_name=self._settings.agent_name,
+                    room=room,
+                    job_key=accepted_attributes(self._ctx).get(JOB_KEY, ""),
+                    me=me,
+                ):
+                    log.warning("ghost put out of the room", extra={"identity": ghost})
+                    await service.remove_participant(
+                        api.RoomParticipantIdentity(room=room, identity=ghost)
+                    )
+        except Exception as error:
+            # Its identity is not ours, so joining beside it is safe; it goes after 20 s.
+            log.warning("ghosts not looked for", extra={"cause": repr(error)})
+
+    async def _seal(self, ledger: Ledger) -> None:
+        try:
+            async with asyncio.timeout(shutdown.SEAL):
+                await close_meeting(
+                    ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores
+                )
+        except (StoreError, TimeoutError) as error:
+            log.error("meeting not sealed, the next start does it", extra={"cause": str(error)})
+        finally:
+            ledger.release()
+            for store in self._stores:
+                await store.aclose()

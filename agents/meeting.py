@@ -1,0 +1,200 @@
+"""The meeting as its agents see it: one shared desk, and what each agent is given of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Final
+
+from livekit import rtc
+
+from agents.audio import Speech
+from agents.captions import Captions
+from agents.mailbox import Mailbox
+from agents.plugin import AgentSpec, AudioChunk, MeetingInfo, RpcCall, RpcHandler
+from agents.room import MeetingRoom
+from pipelines.events import CaptionFinal, CaptionInterim, Event
+from pipelines.speech.engines import Engines
+from pipelines.transcript.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+EVENTS: Final = 1_000
+"""Events that wait for a slow agent."""
+
+MAX_STATE: Final = 64 * 1024
+"""Bytes of one state value, as JSON."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What the agents of one meeting share; used in the job's loop only.
+
+    Args:
+        info: Identity and start of the meeting.
+        room: The people.
+        rtc_room: The connected room.
+        captions: Shows.
+        ledger: Keeps.
+        engines: The process's speech engines.
+        spread: Gives an event to every agent.
+    """
+
+    info: MeetingInfo
+    room: MeetingRoom
+    rtc_room: rtc.Room
+    captions: Captions
+    ledger: Ledger
+    engines: Engines
+    spread: Callable[[Event], None]
+    _segments: count[int] = field(default_factory=lambda: count(1))
+    _rpc_owners: dict[str, str] = field(default_factory=dict)
+
+    def new_segment(self) -> str:
+        """Return an id that no segment of this meeting has, in this epoch or another."""
+        return f"{self.info.epoch:x}-{next(self._segments)}"
+
+    def name_of(self, identity: str) -> str:
+        """Return the display name as last known."""
+        return self.room.people.get(identity) or self.ledger.people.get(identity, "")
+
+    def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
+        """Keep a final, then show the caption and tell the agents: in this order."""
+        if not caption.name:
+            caption = replace(caption, name=self.name_of(caption.identity))
+        if isinstance(caption, CaptionFinal):
+            self.ledger.append_final(caption)
+        self.captions.offer(caption)
+        self.spread(caption)
+
+    def register_rpc(self, owner: str, method: str, handler: RpcHandler) -> None:
+        """Answer calls of ``method`` with ``handler``; see ``Meeting.register_rpc``."""
+        if method in self._rpc_owners:
+            raise ValueError(f"RPC {method!r} is registered by agent {self._rpc_owners[method]!r}")
+
+        async def answer(call: rtc.RpcInvocationData) -> str:
+            return await handler(RpcCall(call.caller_identity, call.payload, call.response_timeout))
+
+        self.rtc_room.local_participant.register_rpc_method(method, answer)
+        self._rpc_owners[method] = owner
+
+    def unregister_rpc(self, owner: str) -> None:
+        """Stop answering the calls that ``owner`` registered."""
+        for method in [method for method, who in self._rpc_owners.items() if who == owner]:
+            self.rtc_room.local_participant.unregister_rpc_method(method)
+            del self._rpc_owners[method]
+
+
+class RoomMeeting:
+    """What one agent is given (:class:`agents.plugin.Meeting`), in the job's loop."""
+
+    def __init__(self, spec: AgentSpec, desk: Desk) -> None:
+        self._spec = spec
+        self._desk = desk
+        self.inbox: Mailbox[Event] = Mailbox(
+            EVENTS, expendable=lambda event: isinstance(event, CaptionInterim)
+        )
+
+    @property
+    def info(self) -> MeetingInfo:
+        """Identity and start of the meeting."""
+        return self._desk.info
+
+    @property
+    def engines(self) -> Engines:
+        """The speech engines that the operator allows."""
+        return self._desk.engines
+
+    def events(self) -> AsyncIterator[Event]:
+        """Iterate over what happens."""
+        return aiter(self.inbox)
+
+    def participants(self) -> Mapping[str, str]:
+        """Return identity -> display name of the people in the room."""
+        return self._desk.room.people
+
+    def audio(self, identity: str) -> AsyncIterator[AudioChunk]:
+        """Iterate over a participant's unmuted microphone."""
+        return aiter(self.open_audio(identity))
+
+    def speech(self, identity: str) -> AsyncIterator[Speech]:
+        """Iterate over what a participant says."""
+        return aiter(self.open_speech(identity))
+
+    def open_audio(self, identity: str) -> Mailbox[AudioChunk]:
+        """Return the mailbox behind :meth:`audio`."""
+        self._may_hear()
+        listener = self._desk.room.listener(identity)
+        return listener.open_audio() if listener else _closed()
+
+    def open_speech(self, identity: str) -> Mailbox[Speech]:
+        """Return the mailbox behind :meth:`speech`."""
+        self._may_hear()
+        listener = self._desk.room.listener(identity)
+        return listener.open_speech() if listener else _closed()
+
+    async def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
+        """Show a caption and, where final, keep it."""
+        self._desk.publish(caption)
+
+    def new_segment(self) -> str:
+        """Return an unused id for a caption."""
+        return self._desk.new_segment()
+
+    async def notify(self, kind: str, **fields: Any) -> None:
+        """Tell the room a fact."""
+        self._desk.captions.notify(kind, fields)
+
+    async def send_data(self, payload: bytes | str, *, topic: str, to: Sequence[str] = ()) -> None:
+        """Send text as a text stream, bytes as a reliable packet."""
+        participant = self._desk.rtc_room.local_participant
+        if isinstance(payload, str):
+            await participant.send_text(
+                payload, topic=topic, destination_identities=list(to) or None
+            )
+        else:
+            await participant.publish_data(payload, topic=topic, destination_identities=list(to))
+
+    async def register_rpc(self, method: str, handler: RpcHandler) -> None:
+        """Answer RPC calls until the agent ends."""
+        self._desk.register_rpc(self._spec.name, method, handler)
+
+    async def store(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Keep a line of the agent's own."""
+        note = {"agent": self._spec.name, "kind": kind, "data": dict(data)}
+        self._desk.ledger.append("note", note, at=time.time())
+
+    async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
+        """Return the meeting's finals."""
+        return self._desk.ledger.captions(since=since)
+
+    async def get_state(self, key: str) -> Any:
+        """Return what was kept under ``key``, or None."""
+        return self._desk.ledger.state(f"{self._spec.name}/{key}")
+
+    async def set_state(self, key: str, value: Any) -> None:
+        """Keep a small JSON value under ``key``."""
+        size = len(json.dumps(value))
+        if size > MAX_STATE:
+            raise ValueError(f"state {key!r} holds at most {MAX_STATE} bytes, this one {size}")
+        line = {"key": f"{self._spec.name}/{key}", "value": value}
+        self._desk.ledger.append("state", line, at=time.time())
+
+    def end(self) -> None:
+        """Let go of what the agent registered; its events end."""
+        self._desk.unregister_rpc(self._spec.name)
+        self.inbox.close()
+
+    def _may_hear(self) -> None:
+        if not self._spec.hears:
+            raise PermissionError(f"agent {self._spec.name!r} reads audio: set hears=True")
+
+
+def _closed() -> Mailbox[Any]:
+    box: Mailbox[Any] = Mailbox(1)
+    box.close()
+    return box

@@ -1,0 +1,59 @@
+"""Looks, at the worker's start and every now and then, for journals that a dead job left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import aiohttp
+from livekit import api
+
+from pipelines.settings import Settings
+from pipelines.transcript.seal import recover
+from pipelines.transcript.stores.files import FilesStore
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """The worker's one task beside its jobs: replay and seal what is left behind.
+
+    Args:
+        settings: The process's settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin in the running loop; LiveKit's runner cancels it with the loop."""
+        self._task = asyncio.create_task(self._run(), name="recovery")
+
+    async def _run(self) -> None:
+        stores = [FilesStore(self._settings.store_dir)]
+        while True:
+            try:
+                await recover(self._settings.journal_dir, stores, is_open=self._is_open)
+            except Exception:
+                # The next look is the retry; the worker's meetings must not end for it.
+                log.exception("recovery failed, next look later")
+            await asyncio.sleep(self._settings.recover_interval)
+
+    async def _is_open(self, room: str, sid: str) -> bool:
+        settings = self._settings
+        try:
+            async with (
+                asyncio.timeout(5),
+                api.LiveKitAPI(
+                    settings.livekit_url,
+                    settings.livekit_api_key,
+                    settings.livekit_api_secret.get_secret_value(),
+                ) as livekit,
+            ):
+                listed = await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+            raise ConnectionError(
+                f"LiveKit does not say whether the room is open: {error}"
+            ) from error
+        return any(found.sid == sid for found in listed.rooms)

@@ -1,0 +1,28 @@
+"""How long each stage of a job's end may take, and what that means for whoever stops the worker."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DRAIN_AGENTS: Final = 12.0
+"""Seconds for the agents: the engines settle what was said, plugins write their last lines."""
+
+SEND_CAPTIONS: Final = 2.0
+"""Seconds for the last captions; when a dispatch is deleted the server keeps the room 3 s."""
+
+FLUSH_STORES: Final = 60.0
+"""Seconds for the stores to take what they lack; the rest is replayed from the journal."""
+
+SEAL: Final = 60.0
+"""Seconds for document, artefacts and the end of the journals; else the next start does it."""
+
+SESSION_END: Final = 150.0
+"""Seconds that LiveKit gives ``on_session_end``: more than the stages together."""
+
+SHUTDOWN_PROCESS: Final = 10.0
+"""Seconds between the end of the session and SIGKILL."""
+
+
+def grace_period(drain_timeout: int) -> float:
+    """Return the seconds a supervisor must wait between SIGTERM and SIGKILL."""
+    return drain_timeout + SESSION_END + SHUTDOWN_PROCESS

@@ -1,0 +1,105 @@
+"""The room's metadata is the switchboard: it starts, re-configures and stops agents.
+
+Broken at the start: the default agents run. Broken later: the last valid settings stay. Always one
+clear error, in the log and in the room.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from agents import shutdown
+from agents.host import AgentHost
+from agents.meeting import Desk
+from agents.plugin import AgentSpec
+from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
+from pipelines.errors import RoomSettingsError
+from pipelines.events import Event, MetadataChanged, ParticipantJoined
+from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Switchboard:
+    """Follows the metadata of one room.
+
+    Args:
+        settings: The process's settings: which agents metadata may name.
+        specs: The installed agents.
+        job_metadata: The dispatch's metadata; overrides the room's.
+    """
+
+    def __init__(
+        self, settings: Settings, specs: Mapping[str, AgentSpec], job_metadata: str
+    ) -> None:
+        self._settings = settings
+        self._specs = specs
+        self._job_metadata = job_metadata
+        self._read_metadata: str | None = None
+        self._error = ""
+        self.now: RoomSettings = fallback_settings(
+            "", "", specs=specs, defaults=settings.default_agents
+        )
+
+    def read(self, room_metadata: str) -> bool:
+        """Take the room's metadata; returns whether it says something new and valid."""
+        if room_metadata == self._read_metadata:
+            return False
+        first = self._read_metadata is None
+        self._read_metadata = room_metadata
+        try:
+            self.now = read_room_settings(
+                room_metadata,
+                self._job_metadata,
+                specs=self._specs,
+                defaults=self._settings.default_agents,
+                allowed=self._settings.allowed_agents,
+            )
+        except RoomSettingsError as error:
+            self._error = str(error)
+            log.error("metadata refused", extra={"cause": self._error})
+            if first:
+                self.now = fallback_settings(
+                    room_metadata,
+                    self._job_metadata,
+                    specs=self._specs,
+                    defaults=self._settings.default_agents,
+                )
+            return False
+        self._error = ""
+        return True
+
+    async def connect(self, host: AgentHost, desk: Desk) -> None:
+        """Start the agents that the metadata asks for; the room is connected."""
+        self.read(desk.rtc_room.metadata)
+        self._tell_error(desk)
+        await self._switch(host, desk)
+
+    async def follow(self, host: AgentHost, desk: Desk) -> None:
+        """Make the agents that run those that the metadata asks for now."""
+        if self.read(desk.rtc_room.metadata):
+            desk.spread(MetadataChanged(time.time(), self.now.metadata))
+            await self._switch(host, desk)
+        self._tell_error(desk)
+
+    def _tell_error(self, desk: Desk) -> None:
+        if self._error:
+            desk.captions.notify("error", {"source": "metadata", "message": self._error})
+            self._error = ""
+
+    async def _switch(self, host: AgentHost, desk: Desk) -> None:
+        wanted = self.now.agents
+        for name in host.names - wanted.keys():
+            await host.stop(name, deadline=shutdown.DRAIN_AGENTS)
+        for name in host.names & wanted.keys():
+            host.configure(name, wanted[name])
+        for name in sorted(wanted.keys() - host.names):
+            host.start(self._specs[name], wanted[name], so_far=_so_far(desk))
+        desk.room.hear(host.hears)
+
+
+def _so_far(desk: Desk) -> list[Event]:
+    now = time.time()
+    return [ParticipantJoined(now, who, name) for who, name in desk.room.people.items()]

@@ -1,0 +1,153 @@
+"""The built-in agent that writes live captions of everyone's speech, overlaps included."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Annotated, Final
+
+from pydantic import Field, StringConstraints
+
+from agents.plugin import (
+    AgentSettings,
+    AgentSpec,
+    AudioChunk,
+    Meeting,
+    ParticipantJoined,
+    SettingsChanged,
+    SpeechEnded,
+    SpeechStarted,
+)
+from pipelines.errors import EngineError
+from pipelines.events import CaptionState
+from pipelines.failpoints import failpoint
+from pipelines.speech.stt import Recognition, Recognizer
+from pipelines.transcript.assembler import Assembler
+
+log = logging.getLogger(__name__)
+
+KeyTerm = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+LANGUAGE_TAG: Final = r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4})?$"
+
+
+class TranscriberSettings(AgentSettings):
+    """What the room's metadata may say under ``agents.transcriber``."""
+
+    engine: str = Field(
+        default="",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]*(/[A-Za-z0-9._/-]+)?$",
+        description="Speech engine, `provider/model`, of those the operator allows.",
+    )
+    language: str = Field(
+        default="",
+        pattern=LANGUAGE_TAG,
+        description="Language of speech (BCP 47); else the room's `language`.",
+    )
+    key_terms: tuple[KeyTerm, ...] = Field(
+        default=(),
+        alias="keyTerms",
+        max_length=1000,
+        description="Words the engine should know, beside the room's `keyTerms`.",
+    )
+
+
+class Transcriber:
+    """Gives every participant's speech to the engine and its words to the room.
+
+    Each participant has one task from join to leave; each span of speech one more until its last
+    final. A failed engine costs that span, is told to the room, and is asked again at the next.
+    """
+
+    def __init__(self, settings: TranscriberSettings) -> None:
+        self._settings = settings
+        self._recognizer: Recognizer | None = None
+        self._state = CaptionState.STOPPED
+
+    async def run(self, meeting: Meeting) -> None:
+        """Transcribe until the meeting ends and the last final is out."""
+        await self._use_engine(meeting)
+        async with asyncio.TaskGroup() as tasks:
+            async for event in meeting.events():
+                match event:
+                    case ParticipantJoined(identity=identity):
+                        tasks.create_task(self._listen(meeting, identity, tasks))
+                    case SettingsChanged(settings=TranscriberSettings() as settings):
+                        self._settings = settings
+                        await self._use_engine(meeting)
+        await self._tell(meeting, CaptionState.STOPPED)
+
+    async def _use_engine(self, meeting: Meeting) -> None:
+        info = meeting.info
+        try:
+            self._recognizer = meeting.engines.recognizer(
+                self._settings.engine,
+                language=self._settings.language or info.language,
+                key_terms=(*info.key_terms, *self._settings.key_terms),
+            )
+        except EngineError as error:
+            log.error("no captions", extra={"cause": str(error)})
+            await self._tell(meeting, CaptionState.FAILED, reason=str(error))
+        else:
+            await self._tell(meeting, CaptionState.STARTED, engine=self._recognizer.name)
+
+    async def _listen(self, meeting: Meeting, identity: str, tasks: asyncio.TaskGroup) -> None:
+        recognition: Recognition | None = None
+        async for item in meeting.speech(identity):
+            match item:
+                case SpeechStarted():
+                    recognition = None
+                case AudioChunk():
+                    if recognition is None and self._recognizer:
+                        recognition = self._recognizer.recognition()
+                        span = self._caption(meeting, identity, item, recognition, self._recognizer)
+                        tasks.create_task(span)
+                    if recognition:
+                        recognition.push(item.samples, speech=item.speech)
+                case SpeechEnded():
+                    if recognition:
+                        recognition.end()
+
+    async def _caption(
+        self,
+        meeting: Meeting,
+        identity: str,
+        first: AudioChunk,
+        recognition: Recognition,
+        recognizer: Recognizer,
+    ) -> None:
+        assembler = Assembler(
+            began=first.at,
+            identity=identity,
+            track=first.track,
+            engine=recognizer.name,
+            new_segment=meeting.new_segment,
+        )
+        try:
+            async for heard in recognition:
+                if caption := assembler.receive(heard):
+                    if heard.final:
+                        failpoint("engine_final")
+                    await meeting.publish(caption)
+            await self._tell(meeting, CaptionState.STARTED, engine=recognizer.name)
+        except EngineError as error:
+            log.error("speech not transcribed", extra={"cause": str(error)})
+            await self._tell(meeting, CaptionState.FAILED, reason=str(error))
+        finally:
+            await recognition.aclose()
+
+    async def _tell(self, meeting: Meeting, state: CaptionState, **fields: str) -> None:
+        """Tell the room a change; the same state twice is no news."""
+        if state is not self._state:
+            self._state = state
+            await meeting.notify("captions", state=state, **fields)
+
+
+SPEC: Final = AgentSpec(
+    name="transcriber",
+    create=Transcriber,
+    settings=TranscriberSettings,
+    isolation="inline",
+    hears=True,
+    description="Live captions of everyone's speech, shown and kept.",
+)

@@ -1,0 +1,128 @@
+"""Real parts for the tests: livekit-server, our worker, people who speak, a reader of captions."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from bench.client_processes import PublisherProcess, SubscriberProcess
+from bench.livekit_binary import find_livekit_server
+from bench.livekit_server import LiveKitServer
+from bench.rooms import Rooms
+from bench.worker_process import WorkerProcess
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this directory ``integration``."""
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker("integration")
+
+
+@pytest.fixture(scope="session")
+def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
+    """One livekit-server for all tests; a test that stops it starts one of its own."""
+    if find_livekit_server() is None:
+        pytest.skip("no livekit-server; `python -m bench.livekit_binary` gets one")
+    with LiveKitServer(tmp_path_factory.mktemp("livekit")) as server:
+        yield server
+
+
+@pytest.fixture
+async def rooms(livekit: LiveKitServer) -> AsyncIterator[Rooms]:
+    """The server's API."""
+    async with Rooms(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
+        yield rooms
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest) -> str:
+    """Name of a room that no other test has; nobody has made it."""
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    return f"{test}-{secrets.token_hex(3)}"
+
+
+@pytest.fixture
+def agent_name() -> str:
+    """Name of an agent that no worker of another test has."""
+    return f"agent-{secrets.token_hex(3)}"
+
+
+class StartWorker(Protocol):
+    """Starts a worker and waits until it is registered.
+
+    ``settings`` are more variables of its environment; they win over those of the fixture.
+    """
+
+    def __call__(self, name: str = "worker", **settings: str) -> WorkerProcess: ...
+
+
+class StartSubscriber(Protocol):
+    """Starts a reader of captions and waits until it is in the room."""
+
+    def __call__(self, room: str, name: str = "subscriber") -> SubscriberProcess: ...
+
+
+class StartPublisher(Protocol):
+    """Starts people who speak; ``options`` are of the publisher's command line."""
+
+    def __call__(self, room: str, *options: str, name: str = "publisher") -> PublisherProcess: ...
+
+
+@pytest.fixture
+def processes() -> Iterator[ExitStack]:
+    """Stops, last started first, what the test started."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_worker(
+    livekit: LiveKitServer, agent_name: str, tmp_path: Path, processes: ExitStack
+) -> StartWorker:
+    """Workers of ``agent_name`` that share one data directory, ``tmp_path / "data"``."""
+
+    def start(name: str = "worker", **settings: str) -> WorkerProcess:
+        env = {
+            **livekit.env(),
+            "GREFFIER_AGENT_NAME": agent_name,
+            "GREFFIER_DATA_DIR": str(tmp_path / "data"),
+            "GREFFIER_DEPARTURE_TIMEOUT": "2",
+            **settings,
+        }
+        worker = WorkerProcess(env, log=tmp_path / f"{name}.log", name=name)
+        return processes.enter_context(worker).wait_until_registered()
+
+    return start
+
+
+@pytest.fixture
+def start_subscriber(
+    livekit: LiveKitServer, tmp_path: Path, processes: ExitStack
+) -> StartSubscriber:
+    """Readers of captions."""
+
+    def start(room: str, name: str = "subscriber") -> SubscriberProcess:
+        reader = SubscriberProcess(livekit.env(), room, directory=tmp_path, name=name)
+        return processes.enter_context(reader).wait_until_joined()
+
+    return start
+
+
+@pytest.fixture
+def start_publisher(livekit: LiveKitServer, tmp_path: Path, processes: ExitStack) -> StartPublisher:
+    """People who speak; by default the scripted meeting of ``bench/speech``."""
+
+    def start(room: str, *options: str, name: str = "publisher") -> PublisherProcess:
+        people = PublisherProcess(livekit.env(), room, *options, directory=tmp_path, name=name)
+        return processes.enter_context(people)
+
+    return start

@@ -1,0 +1,75 @@
+"""deploy/compose.yaml: valid by its specification, closed to the outside, patient at the end."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from agents.shutdown import grace_period
+from pipelines.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "deploy/compose.yaml"
+SPECIFICATION = ROOT / "tests/data/compose-spec/compose-spec.json"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return loaded
+
+
+def violations(document: dict[str, Any]) -> list[str]:
+    schema = json.loads(SPECIFICATION.read_text())
+    return [error.json_path for error in Draft202012Validator(schema).iter_errors(document)]
+
+
+def test_the_file_is_valid_by_the_compose_specification(compose: dict[str, Any]) -> None:
+    assert violations(compose) == []
+
+
+def test_the_specification_refuses_a_misspelt_key(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"] | {"stop_graceperiod": "1s"}
+    broken = compose | {"services": compose["services"] | {"worker": worker}}
+    assert violations(broken) == ["$.services.worker"]
+
+
+def test_it_has_livekit_redis_an_s3_server_and_the_worker(compose: dict[str, Any]) -> None:
+    assert sorted(compose["services"]) == ["livekit", "redis", "s3", "worker"]
+
+
+def test_every_port_is_published_on_loopback_only(compose: dict[str, Any]) -> None:
+    ports = [port for service in compose["services"].values() for port in service.get("ports", ())]
+    assert len(ports) >= 3
+    assert all(ipaddress.ip_address(port.rsplit(":", 2)[0]).is_loopback for port in ports)
+
+
+def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
+    unchecked = {name for name, one in compose["services"].items() if "healthcheck" not in one}
+    assert unchecked == {"worker"}
+    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_worker_is_given_the_time_to_end_its_meetings(compose: dict[str, Any]) -> None:
+    seconds = int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
+    assert seconds >= grace_period(Settings.model_fields["drain_timeout"].default)
+
+
+def test_redis_writes_to_disk_and_evicts_nothing(compose: dict[str, Any]) -> None:
+    command = " ".join(compose["services"]["redis"]["command"])
+    assert "--appendonly yes" in command
+    assert "--maxmemory-policy noeviction" in command
+
+
+def test_no_secret_has_a_value_and_each_is_in_the_example(compose: dict[str, Any]) -> None:
+    required = set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text()))
+    example = (ROOT / "deploy/env.example").read_text()
+    assert required == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
+    assert "secret" not in json.dumps(compose["services"]["worker"].get("environment")).lower()

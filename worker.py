@@ -1,0 +1,140 @@
+"""Greffier's worker: reads the environment once and serves the rooms of one agent name.
+
+Run ``python worker.py --help``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import NoReturn
+
+import typer
+from livekit.agents import AgentServer, WorkerPermissions
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from agents import shutdown
+from agents.dispatch import Dispatcher
+from agents.doctor import diagnose, print_checks
+from agents.job import end_job, prepare_process, run_job
+from agents.livekit_compat import run_worker
+from agents.recovery import Recovery
+from agents.registry import load_specs
+from pipelines.errors import GreffierError
+from pipelines.settings import Settings
+from pipelines.speech.engines import Engines
+
+app = typer.Typer(
+    help="Meeting agents for LiveKit: live captions that are shown and kept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def start() -> None:
+    """Serve rooms until SIGTERM; running meetings may end first (GREFFIER_DRAIN_TIMEOUT)."""
+    _serve(dev=False)
+
+
+@app.command()
+def dev() -> None:
+    """Serve rooms with readable logs; Ctrl-C ends running meetings at once."""
+    _serve(dev=True)
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting as it is read from the environment; secrets are hidden."""
+    table = Table("variable", "value", "meaning", title="Settings")
+    values = _settings()
+    for name, field in Settings.model_fields.items():
+        value = getattr(values, name)
+        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        if isinstance(value, SecretStr):
+            shown = "(set)" if value.get_secret_value() else ""
+        table.add_row(Settings.variable(name), shown, field.description or "")
+    Console().print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Check LiveKit, engine, stores, journal disk and clock, and say what to fix."""
+    raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
+
+
+def build_server(settings: Settings) -> AgentServer:
+    """Return the worker of ``settings``, not running yet.
+
+    Raises:
+        PluginError: An installed agent can't be loaded.
+    """
+    server = AgentServer(
+        ws_url=settings.livekit_url,
+        api_key=settings.livekit_api_key,
+        api_secret=settings.livekit_api_secret.get_secret_value(),
+        host=settings.health_host,
+        port=settings.health_port,
+        permissions=WorkerPermissions(hidden=settings.hidden),
+        setup_fnc=partial(prepare_process, settings),
+        # Meetings, not the machine's CPU: a busy neighbour is no reason to drop a dispatch.
+        load_fnc=lambda worker: len(worker.active_jobs) / settings.max_jobs,
+        load_threshold=1.0,
+        num_idle_processes=1,
+        initialize_process_timeout=60.0,
+        drain_timeout=settings.drain_timeout,
+        session_end_timeout=shutdown.SESSION_END,
+        shutdown_process_timeout=shutdown.SHUTDOWN_PROCESS,
+    )
+    dispatcher = Dispatcher(settings, load_specs(), server)
+    server.rtc_session(
+        run_job,
+        agent_name=settings.agent_name,
+        on_request=dispatcher.on_request,
+        on_session_end=end_job,
+    )
+    recovery = Recovery(settings)
+    server.on("worker_started", recovery.start)
+    return server
+
+
+def main() -> None:
+    """Run the command line; the only place that ends the process."""
+    app()
+
+
+def _serve(*, dev: bool) -> None:
+    settings = _settings()
+    missing = [
+        Settings.variable(name)
+        for name in ("livekit_url", "livekit_api_key", "livekit_api_secret")
+        if not getattr(settings, name) or str(getattr(settings, name)) == ""
+    ]
+    if missing:
+        _fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
+    try:
+        engine = Engines(settings).resolve()
+        server = build_server(settings)
+    except GreffierError as error:
+        _fail(str(error))
+    Console(stderr=True).print(f"speech engine: {engine}", highlight=False)
+    run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment()
+    except GreffierError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    main()
