@@ -6,6 +6,7 @@ Run ``python worker.py --help``.
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import shutdown
-from agents.dispatch import Dispatcher
+from agents.dispatch import Dispatcher, reported_load
 from agents.doctor import diagnose, print_checks
 from agents.job import end_job, prepare_process, run_job
 from agents.livekit_compat import run_worker
@@ -80,9 +81,9 @@ def build_server(settings: Settings) -> AgentServer:
         port=settings.health_port,
         permissions=WorkerPermissions(hidden=settings.hidden),
         setup_fnc=partial(prepare_process, settings),
-        # Meetings, not the machine's CPU: a busy neighbour is no reason to drop a dispatch.
-        load_fnc=lambda worker: len(worker.active_jobs) / settings.max_jobs,
-        load_threshold=1.0,
+        load_fnc=lambda worker: reported_load(len(worker.active_jobs), most=settings.max_jobs),
+        # Any other threshold drops the second of two dispatches that come at the same moment.
+        load_threshold=math.inf,
         num_idle_processes=1,
         initialize_process_timeout=60.0,
         drain_timeout=settings.drain_timeout,

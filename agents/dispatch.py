@@ -33,6 +33,10 @@ CLAIM_TIMEOUT: Final = 0.3
 """Seconds that asking who is in the room may take; LiveKit wants its answer within 3 s."""
 
 
+FULL: Final = 0.7
+"""The load at which livekit-server (``agents.target_load``) drops a dispatch without a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What at most one job serves at a time."""
@@ -52,9 +56,10 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Do not serve it, and let nobody else be asked."""
+    """Do not serve it; ``elsewhere`` lets LiveKit ask another worker."""
 
     reason: str
+    elsewhere: bool = False
 
 
 def answer(
@@ -65,6 +70,7 @@ def answer(
     present: Collection[str],
     epochs: Collection[int],
     now: float,
+    most: int,
 ) -> Accept | Refuse:
     """Decide on a dispatch.
 
@@ -75,9 +81,12 @@ def answer(
         present: Identities in the room now.
         epochs: Epochs of the meeting so far.
         now: Unix seconds.
+        most: Claims that this worker may hold.
     """
     if claim in serving:
         return Refuse("a job of this worker serves the room under this name already")
+    if len(serving) >= most:
+        return Refuse("this worker holds as many meetings as it may", elsewhere=True)
     epoch = next_epoch(list(epochs), now=now)
     identity = base_identity(claim.agent_name, room)
     # Never rejoin under the identity of a ghost: the server would end the new job too.
@@ -116,6 +125,16 @@ def meeting_of(job: Job, meeting_id: str) -> str:
     return meeting_id or f"{job.room.name}/{job.room.sid}"
 
 
+def reported_load(meetings: int, *, most: int) -> float:
+    """Return what a worker tells LiveKit: by its meetings, and always below ``FULL``.
+
+    LiveKit spreads dispatches by it. A full worker refuses by itself, so that another one is asked
+    or the refusal is at least logged. The machine's CPU is not in it: a busy neighbour is no reason
+    to drop a dispatch.
+    """
+    return 0.9 * FULL * min(1.0, meetings / most)
+
+
 class Dispatcher:
     """Answers the dispatches of one worker.
 
@@ -146,11 +165,12 @@ class Dispatcher:
             present=present,
             epochs=[epoch_of(path) for path in journals_of(self._settings.journal_dir, meeting)],
             now=time.time(),
+            most=self._settings.max_jobs,
         )
         fields = {"room": job.room.name, "job_id": job.id, "dispatch_id": job.dispatch_id}
         if isinstance(decision, Refuse):
             log.info("dispatch refused", extra={**fields, "cause": decision.reason})
-            await request.reject(terminate=True)
+            await request.reject(terminate=not decision.elsewhere)
             return
         log.info("dispatch accepted", extra={**fields, "epoch": decision.epoch})
         self._accepted[job.id] = claim

@@ -1,8 +1,8 @@
 """Runs the agents of a meeting side by side, so that none can harm the others.
 
 An ``inline`` agent is a task of the job's loop. Any other runs on a thread and loop of its own:
-what blocks there blocks nobody else. Its loop is asked for a sign of life every second; after 5 s of
-silence the agent is failed, told to the room, and given nothing more. A thread that never
+what blocks there blocks nobody else. Its loop is asked for a sign of life every second; after 5 s
+of silence the agent is failed, told to the room, and given nothing more. A thread that never
 returns ends only with the job.
 """
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Mailbox(Generic[T]):
         del self._items[index]
 
     def _wake(self) -> None:
-        reader = self._reader
-        if reader and not reader[0].is_closed():
-            reader[0].call_soon_threadsafe(reader[1].set)
+        if self._reader:
+            loop, ready = self._reader
+            with suppress(RuntimeError):  # The reader's loop is closed: nobody reads any more.
+                loop.call_soon_threadsafe(ready.set)

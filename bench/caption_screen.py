@@ -53,11 +53,15 @@ class CaptionScreen:
             if not done:
                 time.sleep(_POLL)
 
+    def say(self, line: str) -> None:
+        """Print a line that is no caption."""
+        self._console.print(Text(line, style="dim"), soft_wrap=True)
+
     def _show(self, line: Mapping[str, Any]) -> None:
         if line["event"] == "came":
             self._names[line["identity"]] = line["name"] or line["identity"]
         if line["event"] == "status":
-            self._console.print(Text(_notice(line["text"]), style="dim"), soft_wrap=True)
+            self.say(_notice(line["text"]))
         if line["event"] != "caption":
             return
         self._last_caption = time.monotonic()

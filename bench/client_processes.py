@@ -11,6 +11,9 @@ from typing import Any, Self
 from bench.child_process import ChildProcess
 from bench.json_lines import read_json_lines
 
+NOBODY_LISTENS = 3
+"""The publisher's exit status where a microphone had no subscriber in time."""
+
 _POLL = 0.05  # seconds
 
 

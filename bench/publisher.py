@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bench.audio_file import Clip, read_clip
+from bench.client_processes import NOBODY_LISTENS
 from bench.json_lines import JsonLines
 from bench.microphone import Microphone
 from bench.rooms import Rooms
@@ -30,9 +31,6 @@ from bench.script import (
 )
 from bench.talker import Delivery, Talker, talker
 from bench.until_stopped import run_until_stopped
-
-NOBODY_LISTENS = 3
-"""Exit status where no track was subscribed to in time."""
 
 _LEAD_IN = 0.5  # seconds from "everybody is there" to second 0 of the script
 _BETWEEN_ROUNDS = 1.0  # seconds

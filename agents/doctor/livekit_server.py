@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from pipelines.settings import Settings
 NAME: Final = "LiveKit"
 CLOCK: Final = "clock"
 MOST_CLOCK_DIFFERENCE: Final = 2.0  # seconds
+LEAST_SECRET: Final = 32  # characters; livekit-server asks for as many
 
 _METHOD: Final = "/twirp/livekit.RoomService/ListRooms"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=5)
@@ -43,7 +45,8 @@ async def check_livekit(settings: Settings) -> list[Check]:
         answer = await _list_rooms(settings)
     except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
         return [_unreachable(shown, failure)]
-    return [_judge(shown, answer), *_clock(answer)]
+    short = len(settings.livekit_api_secret.get_secret_value()) < LEAST_SECRET
+    return [_judge(shown, answer, short_secret=short), *_clock(answer)]
 
 
 def _missing(settings: Settings) -> list[str]:
@@ -59,11 +62,11 @@ async def _list_rooms(settings: Settings) -> _Answer:
     # Not through LiveKitAPI: it hides the text of a 401, which says what is wrong, and the date.
     address = urlsplit(settings.livekit_url)
     base = urlunsplit((_HTTP[address.scheme], address.netloc, address.path.rstrip("/"), "", ""))
-    token = (
-        api.AccessToken(settings.livekit_api_key, settings.livekit_api_secret.get_secret_value())
-        .with_grants(api.VideoGrants(room_list=True))
-        .to_jwt()
-    )
+    key, secret = settings.livekit_api_key, settings.livekit_api_secret.get_secret_value()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a short secret a check of its own says so
+        grants = api.VideoGrants(room_list=True)
+        token = api.AccessToken(key, secret).with_grants(grants).to_jwt()
     async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
         asked_at = time.time()
         async with session.post(
@@ -110,8 +113,7 @@ def _unreachable(shown: str, failure: Exception) -> Check:
             )
 
 
-def _judge(shown: str, answer: _Answer) -> Check:
-    scheme = shown.partition(":")[0]
+def _judge(shown: str, answer: _Answer, *, short_secret: bool) -> Check:
     if answer.status == HTTPStatus.UNAUTHORIZED:
         return _refused(shown, answer.text)
     if answer.status == HTTPStatus.BAD_REQUEST and "HTTPS" in answer.text:
@@ -126,9 +128,20 @@ def _judge(shown: str, answer: _Answer) -> Check:
             f"{shown}: answered {answer.status}, not as a LiveKit server",
             "correct LIVEKIT_URL: scheme, host and port of livekit-server, without a path",
         )
-    if scheme not in ("ws", "wss"):
-        return warning(NAME, f"{shown}: reachable, key right", "write ws:// or wss://")
-    return ok(NAME, f"{shown}: reachable, key right")
+    return _accepted(shown, short_secret=short_secret)
+
+
+def _accepted(shown: str, *, short_secret: bool) -> Check:
+    found = f"{shown}: reachable, key right"
+    if not shown.startswith("ws"):
+        return warning(NAME, found, "write ws:// or wss:// in LIVEKIT_URL")
+    if short_secret:
+        return warning(
+            NAME,
+            f"{found}, but the secret has fewer than {LEAST_SECRET} characters",
+            "use a longer one, here and in the server's `keys`",
+        )
+    return ok(NAME, found)
 
 
 def _refused(shown: str, text: str) -> Check:

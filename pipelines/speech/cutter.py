@@ -10,6 +10,7 @@ HARD_LIMIT: Final = 30.0
 """Seconds that no piece is longer than; Whisper's window."""
 QUIET: Final = 0.35
 """A chunk below this probability of speech is quiet."""
+_ROUNDING: Final = 1e-6
 
 
 class Cutter:
@@ -32,8 +33,8 @@ class Cutter:
             speech: Probability that somebody speaks in it, 0 to 1.
         """
         self._seconds += seconds
-        quiet = self._seconds >= self._soft and speech < QUIET
-        full = self._seconds + seconds > self._hard
+        quiet = self._seconds >= self._soft - _ROUNDING and speech < QUIET
+        full = self._seconds + seconds > self._hard + _ROUNDING
         if quiet or full:
             self._seconds = 0.0
             return True

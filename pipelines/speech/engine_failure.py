@@ -34,17 +34,22 @@ def _reason(error: Exception, advice: str) -> str:
         return f"failed: {error}"
     chain = list(_causes(error))
     status = next((e.status_code for e in chain if isinstance(e, APIStatusError)), 0)
+    if status > 0:
+        return _answer(status, advice)
+    root = type(chain[-1]).__name__
+    if any(isinstance(e, APITimeoutError | TimeoutError) for e in chain):
+        return "did not answer in time"
+    if any(isinstance(e, APIConnectionError | APIStatusError) for e in chain):
+        return f"can't be reached ({root})"
+    return f"failed ({root})"
+
+
+def _answer(status: int, advice: str) -> str:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return f"refused the key (HTTP {status})" + (f"; {advice}" if advice else "")
     if status in set(HTTPStatus):
         return f"answered HTTP {status} {HTTPStatus(status).phrase}"
-    if status > 0:
-        return f"closed the connection (code {status})"
-    if any(isinstance(e, APITimeoutError | TimeoutError) for e in chain):
-        return "did not answer in time"
-    if any(isinstance(e, APIConnectionError | APIStatusError) for e in chain):
-        return f"can't be reached ({type(chain[-1]).__name__})"
-    return f"failed ({type(chain[-1]).__name__})"
+    return f"closed the connection (code {status})"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

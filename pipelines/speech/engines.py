@@ -15,23 +15,18 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
-from urllib.parse import urlsplit
-
-import aiohttp
 
 from pipelines.errors import EngineError, EngineNotAllowedError, SettingsError
 from pipelines.settings import Settings
 from pipelines.speech.key_terms import key_terms_for
+from pipelines.speech.local.installed import installed, is_offline, load, missing
+from pipelines.speech.provider_access import ProviderAccess
 from pipelines.speech.stt import Recognizer
 
-GROUP: Final = "greffier.engines"
-"""Entry-point group of the engines that run on this machine."""
 AUTO: Final = "auto"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(/[\w.\-]+)*", re.ASCII)
-_NO_KEY: Final = "none"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(/\w[\w.\-]*)*", re.ASCII)
 
 
 class Engines:
@@ -49,7 +44,7 @@ class Engines:
         self._plugins = _parse_plugins(settings.engine_plugins)
         self._recognizers: dict[tuple[str, str, tuple[str, ...]], Recognizer] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._access = ProviderAccess(settings)
 
     @property
     def workers(self) -> int:
@@ -80,9 +75,8 @@ class Engines:
                 f"engine {name!r} is not allowed here; allowed are {', '.join(self.allowed)} "
                 f"({Settings.variable('allowed_engines')})"
             )
-        missing = self._missing(name)
-        if missing:
-            raise EngineError(f"engine {name!r} can't be used: {missing}")
+        if advice := self._missing(name):
+            raise EngineError(f"engine {name!r} can't be used: {advice}")
         return name
 
     def recognizer(
@@ -103,9 +97,10 @@ class Engines:
         """
         name = self.resolve(name)
         language = language or self._settings.language
-        key = (name, language, tuple(key_terms))
+        terms = self._terms(name, key_terms)
+        key = (name, language, tuple(key_terms) if terms else ())
         if key not in self._recognizers:
-            self._recognizers[key] = self._make(*key)
+            self._recognizers[key] = self._make(name, language, terms)
         return self._recognizers[key]
 
     async def aclose(self) -> None:
@@ -113,15 +108,14 @@ class Engines:
         recognizers = list(self._recognizers.values())
         self._recognizers.clear()
         results = await asyncio.gather(*(r.aclose() for r in recognizers), return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._access.aclose()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
 
     def _automatic(self) -> str:
-        for provider in ("deepgram", "openai", *self._offline()):
+        offline = [name for name in installed() if is_offline(name)]
+        for provider in ("deepgram", "openai", *offline):
             if self._is_allowed(provider) and not self._missing(provider):
                 return provider
             for name in self.allowed:
@@ -136,52 +130,31 @@ class Engines:
     def _is_allowed(self, name: str) -> bool:
         return name in self.allowed or name.partition("/")[0] in self.allowed
 
-    def _offline(self) -> list[str]:
-        """Local engines whose model comes with the package."""
-        return [n for n, entry in _local().items() if getattr(entry.load(), "offline", False)]
-
     def _missing(self, name: str) -> str:
         """Return what the engine lacks, as advice; empty where it can be used."""
         provider = name.partition("/")[0]
         if provider in self._plugins:
             return ""
-        if provider in _local():
-            package = getattr(_local()[provider].load(), "package", "")
-            if package and importlib.util.find_spec(package) is None:
-                return f"pip install 'greffier[{provider}]'"
-            return ""
-        if provider == "deepgram" and not self._settings.deepgram_api_key.get_secret_value():
-            return f"set {Settings.variable('deepgram_api_key')}"
-        if provider == "openai" and not (
-            self._settings.openai_api_key.get_secret_value() or self._settings.openai_base_url
-        ):
-            return (
-                f"set {Settings.variable('openai_api_key')} or "
-                f"{Settings.variable('openai_base_url')}"
-            )
+        if provider in installed():
+            return missing(provider)
         if importlib.util.find_spec(f"livekit.plugins.{_module(provider)}") is None:
             return f"pip install livekit-plugins-{provider}"
-        return ""
+        return self._access.missing(provider)
 
-    def _make(self, name: str, language: str, key_terms: tuple[str, ...]) -> Recognizer:
+    def _make(self, name: str, language: str, terms: Mapping[str, Any]) -> Recognizer:
         provider, _, model = name.partition("/")
         make = self._class(provider)
         accepted = inspect.signature(make).parameters
-        if not model:
-            default = accepted["model"].default if "model" in accepted else ""
-            model = default if isinstance(default, str) else ""
         offered = {
             "language": language,
             "workers": self._settings.engine_workers,
             **({"model": model} if model else {}),
-            **self._addressed(provider),
-            **(key_terms_for(provider, model, key_terms, accepted) if key_terms else {}),
+            **({} if provider in self._plugins else self._access.arguments(provider, accepted)),
+            **terms,
         }
         if language == "multi" and "detect_language" in accepted and provider != "deepgram":
             del offered["language"]
             offered["detect_language"] = True
-        if "http_session" in accepted:
-            offered["http_session"] = self._http_session()
         try:
             engine = make(**{key: value for key, value in offered.items() if key in accepted})
         except EngineError:
@@ -194,12 +167,22 @@ class Engines:
             ) from None
         slots = self._slots.setdefault(provider, asyncio.Semaphore(self.workers))
         return Recognizer(
-            f"{provider}/{model}" if model else provider,
+            f"{provider}/{model or engine.model}" if "model" in accepted else provider,
             engine,
             slots=slots,
             language="" if language == "multi" else language,
-            advice=self._advice(provider),
+            advice=self._access.advice(provider),
         )
+
+    def _terms(self, name: str, key_terms: Sequence[str]) -> Mapping[str, Any]:
+        """Return the arguments by which the engine is told key terms; empty if it takes none."""
+        if not key_terms:
+            return {}
+        provider, _, model = name.partition("/")
+        accepted = inspect.signature(self._class(provider)).parameters
+        if not model and "model" in accepted:
+            model = str(accepted["model"].default)
+        return key_terms_for(provider, model, key_terms, accepted)
 
     def _class(self, provider: str) -> Any:
         if path := self._plugins.get(provider):
@@ -208,49 +191,13 @@ class Engines:
                 return getattr(importlib.import_module(module), attribute)
             except (ImportError, AttributeError) as error:
                 raise EngineError(f"engine {provider!r}: can't import {path}: {error}") from None
-        if entry := _local().get(provider):
-            return entry.load()
+        if provider in installed():
+            return load(provider)
         return importlib.import_module(f"livekit.plugins.{_module(provider)}").STT
-
-    def _addressed(self, provider: str) -> Mapping[str, str]:
-        """Keys and addresses that the settings have for a provider."""
-        settings = self._settings
-        if provider in self._plugins:
-            return {}
-        if provider == "deepgram":
-            address = {"base_url": _listen(settings.deepgram_base_url)}
-            key = settings.deepgram_api_key.get_secret_value()
-        elif provider == "openai":
-            address = {"base_url": settings.openai_base_url}
-            # A server of one's own may need no key; the plugin refuses to be without.
-            key = settings.openai_api_key.get_secret_value() or _NO_KEY
-        else:
-            return {}
-        return {"api_key": key, **(address if address["base_url"] else {})}
-
-    def _advice(self, provider: str) -> str:
-        field = f"{provider}_api_key"
-        return f"check {Settings.variable(field)}" if field in Settings.model_fields else ""
-
-    def _http_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=True)
-        return self._session
-
-
-def _local() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def _module(provider: str) -> str:
     return provider.replace("-", "_")
-
-
-def _listen(address: str) -> str:
-    """Complete the address of a Deepgram server with the path that its plugin leaves out."""
-    if address and urlsplit(address).path in ("", "/"):
-        return f"{address.rstrip('/')}/v1/listen"
-    return address
 
 
 def _parse_plugins(entries: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from livekit.agents import APIConnectOptions, LanguageCode, stt
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import AudioBuffer
 
-_INTERIM_EVERY: Final = 0.5
+_INTERIM_EVERY: Final = 500  # milliseconds of audio
 
 
 class EchoSTT(stt.STT[str]):
@@ -63,19 +63,21 @@ class _EchoStream(stt.RecognizeStream):
         self._number = number
 
     async def _run(self) -> None:
-        start = end = shown = 0.0
+        start = end = shown = 0  # milliseconds
         async for item in self._input_ch:
             if isinstance(item, self._FlushSentinel):
                 if end > start:
                     self._say(stt.SpeechEventType.FINAL_TRANSCRIPT, start, end)
                 start = shown = end
                 continue
-            end += item.duration
+            end += round(item.duration * 1000)
             if end - shown >= _INTERIM_EVERY:
                 shown = end
                 self._say(stt.SpeechEventType.INTERIM_TRANSCRIPT, start, end)
 
-    def _say(self, kind: stt.SpeechEventType, start: float, end: float) -> None:
-        text = f"span {self._number} has {end - start:.2f} seconds"
-        data = stt.SpeechData(LanguageCode("en"), text, start_time=start, end_time=end)
+    def _say(self, kind: stt.SpeechEventType, start: int, end: int) -> None:
+        text = f"span {self._number} has {(end - start) / 1000:.2f} seconds"
+        data = stt.SpeechData(
+            LanguageCode("en"), text, start_time=start / 1000, end_time=end / 1000
+        )
         self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=[data]))

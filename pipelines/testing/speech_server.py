@@ -34,9 +34,8 @@ class SpeechServer:
     ) -> None:
         self.requests: list[dict[str, str]] = []
         """Query or form of each request that was answered, files left out."""
-        self.most_at_once = 0
-        """Most calls of ``hear`` that ran at the same time."""
-        self._busy = 0
+        self.refused = 0
+        """How many requests were told to fail, or had another key."""
         self._hear = hear
         self._interims = interims
         self._key = key
@@ -80,20 +79,15 @@ class SpeechServer:
 
     def _refusal(self, request: web.Request) -> web.Response | None:
         """Return what is answered instead, where a fault is due or the key is wrong."""
-        if self._failures:
-            return _error(self._failures.pop(0), "told to fail")
         given = request.headers.get("Authorization", "").rpartition(" ")[2]
-        if self._key and given != self._key:
-            return _error(401, f"Incorrect API key provided: {given}")  # as OpenAI does
-        return None
-
-    async def _recognise(self, pcm: bytes) -> str:
-        self._busy += 1
-        self.most_at_once = max(self.most_at_once, self._busy)
-        try:
-            return await asyncio.to_thread(self._hear, pcm)
-        finally:
-            self._busy -= 1
+        if self._failures:
+            refusal = _error(self._failures.pop(0), "told to fail")
+        elif self._key and given != self._key:
+            refusal = _error(401, f"Incorrect API key provided: {given}")  # as OpenAI does
+        else:
+            return None
+        self.refused += 1
+        return refusal
 
     async def _transcriptions(self, request: web.Request) -> web.Response:
         if refusal := self._refusal(request):
@@ -102,7 +96,7 @@ class SpeechServer:
         upload = form["file"]
         if not isinstance(upload, web.FileField):
             return _error(400, "file is not a file")
-        with wave.open(upload.file) as audio:
+        with wave.open(upload.file, "rb") as audio:
             if audio.getframerate() != RATE or audio.getnchannels() != 1:
                 return _error(400, "not 16 kHz mono")
             pcm = audio.readframes(audio.getnframes())
@@ -111,7 +105,7 @@ class SpeechServer:
             return _error(400, "Audio file is too short. Minimum audio length is 0.1 seconds.")
         fields = {key: value for key, value in form.items() if isinstance(value, str)}
         self.requests.append({**fields, "seconds": f"{seconds:.3f}"})
-        text = await self._recognise(pcm)
+        text = await asyncio.to_thread(self._hear, pcm)
         if fields.get("response_format") != "verbose_json":
             return web.json_response({"text": text})
         return web.json_response(
@@ -125,32 +119,40 @@ class SpeechServer:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         pcm = bytearray()
-        start = taken = shown = 0.0
+        start = taken = shown = 0  # bytes
         async for message in socket:
             if message.type == WSMsgType.BINARY:
                 pcm += message.data
-                taken += len(message.data) / _BYTES_PER_SECOND
-                if self._break_after is not None and taken >= self._break_after:
+                taken += len(message.data)
+                if self._break_after is not None and _seconds(taken) >= self._break_after:
                     self._break_after = None
                     assert request.transport is not None
                     request.transport.abort()
                     break
-                if self._interims and taken - shown >= _INTERIM_EVERY:
+                if self._interims and _seconds(taken - shown) >= _INTERIM_EVERY:
                     shown = taken
-                    text = await self._recognise(bytes(pcm))
-                    await socket.send_json(_results(text, start, taken, final=False))
+                    text = await asyncio.to_thread(self._hear, bytes(pcm))
+                    await socket.send_json(
+                        _results(text, _seconds(start), _seconds(taken), final=False)
+                    )
             elif message.type == WSMsgType.TEXT:
                 kind = json.loads(message.data)["type"]
                 if kind in ("Finalize", "CloseStream") and pcm:
-                    text = await self._recognise(bytes(pcm))
-                    await socket.send_json(_results(text, start, taken, final=True))
+                    text = await asyncio.to_thread(self._hear, bytes(pcm))
+                    await socket.send_json(
+                        _results(text, _seconds(start), _seconds(taken), final=True)
+                    )
                     pcm.clear()
                     start = shown = taken
                 if kind == "CloseStream":
-                    await socket.send_json({"type": "Metadata", "duration": taken})
+                    await socket.send_json({"type": "Metadata", "duration": _seconds(taken)})
                     break
         await socket.close()
         return socket
+
+
+def _seconds(pcm: int) -> float:
+    return pcm / _BYTES_PER_SECOND
 
 
 def _error(status: int, message: str) -> web.Response:

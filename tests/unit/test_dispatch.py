@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from livekit.protocol.models import ParticipantInfo
 
-from agents.dispatch import JOB_KEY, Accept, Claim, Refuse, answer, ghosts
+from agents.dispatch import FULL, JOB_KEY, Accept, Claim, Refuse, answer, ghosts, reported_load
 
 CLAIM = Claim("RM_1", "greffier", "")
 
 
 def decide(**facts: object) -> Accept | Refuse:
-    given = {"serving": set(), "present": set(), "epochs": [], "now": 5.0, **facts}
-    return answer(CLAIM, room="standup", **given)  # type: ignore[arg-type] # a table of facts
+    known = {"serving": set(), "present": set(), "epochs": [], "now": 5.0, "most": 2}
+    return answer(CLAIM, room="standup", **{**known, **facts})  # type: ignore[arg-type] # a table of facts
 
 
 def test_a_first_epoch_has_the_plain_identity() -> None:
@@ -20,7 +22,7 @@ def test_a_first_epoch_has_the_plain_identity() -> None:
 
 def test_an_empty_agent_name_reads_greffier() -> None:
     decided = answer(
-        Claim("RM_1", "", ""), room="standup", serving=[], present=[], epochs=[], now=5.0
+        Claim("RM_1", "", ""), room="standup", serving=[], present=[], epochs=[], now=5.0, most=2
     )
     assert decided == Accept("greffier-standup", 5001)
 
@@ -39,6 +41,23 @@ def test_a_second_dispatch_of_what_is_served_is_refused() -> None:
 
 def test_another_recording_in_the_same_room_is_another_job() -> None:
     assert isinstance(decide(serving={Claim("RM_1", "greffier", "recording-1")}), Accept)
+
+
+def test_a_worker_that_is_full_leaves_a_dispatch_to_another_one() -> None:
+    others = {Claim("RM_2", "greffier", ""), Claim("RM_3", "greffier", "")}
+    decided = decide(serving=others)
+    assert isinstance(decided, Refuse)
+    assert decided.elsewhere
+    assert decide(serving={*others, CLAIM}) != decided  # Nobody else serves what is served.
+
+
+@given(st.integers(0, 5000), st.integers(1, 1000))
+def test_the_load_grows_with_the_meetings_and_never_makes_livekit_drop_a_dispatch(
+    meetings: int, most: int
+) -> None:
+    load = reported_load(meetings, most=most)
+    assert load < FULL
+    assert load <= reported_load(meetings + 1, most=most)
 
 
 def person(identity: str, *, agent: bool = True, key: str = "") -> ParticipantInfo:

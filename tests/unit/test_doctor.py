@@ -145,6 +145,14 @@ async def test_each_refusal_is_told_apart_and_shows_no_secret(
     assert SECRET not in check.message + check.fix
 
 
+async def test_a_short_secret_is_a_warning() -> None:
+    async with serve(answers(200, "{}")) as port:
+        url = f"ws://127.0.0.1:{port}"
+        check, _clock = await check_livekit(settings(url, livekit_api_secret="short"))
+    assert check.level == "warning"
+    assert check.message.endswith("the secret has fewer than 32 characters")
+
+
 @pytest.mark.parametrize(("clock", "side"), [(-30.0, "ahead of"), (30.0, "behind")])
 async def test_a_clock_that_differs_from_livekits_is_a_warning(clock: float, side: str) -> None:
     check = (await livekit_checks(answers(200, "{}", clock=clock)))["clock"]

@@ -57,7 +57,9 @@ async def open_ledger(path: Path, *stores: MemoryStore | FilesStore, epoch: int 
     return ledger
 
 
-def final(segment: str, *, at: float = 1001.0, text: str = "hello", revision: int = 0) -> CaptionFinal:
+def final(
+    segment: str, *, at: float = 1001.0, text: str = "hello", revision: int = 0
+) -> CaptionFinal:
     return CaptionFinal(
         at=at, end=at + 1, segment=segment, identity="ada", name="Ada", text=text, revision=revision
     )
@@ -100,7 +102,7 @@ async def test_a_store_that_refuses_is_not_asked_again_at_once_and_holds_nobody_
         ledger.append("note", {"n": n}, at=1000.0)
     running = asyncio.create_task(ledger.run())
     async with asyncio.timeout(10):
-        while len(await good.read("m")) < 11:
+        while len(await good.read("m")) < 11:  # noqa: ASYNC110 - the flusher tells nobody
             await asyncio.sleep(0.01)
     assert refusing.asked == 1
     running.cancel()

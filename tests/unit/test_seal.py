@@ -104,9 +104,7 @@ async def test_a_meeting_that_ended_in_good_order_is_sealed_without_asking(
     assert list(await store.seals("m")) == [1]
 
 
-async def test_a_living_writers_meeting_is_left_alone(
-    journal_dir: Path, store: FilesStore
-) -> None:
+async def test_a_living_writers_meeting_is_left_alone(journal_dir: Path, store: FilesStore) -> None:
     ledger = await speak(journal_dir, store, "a")
     await recover(journal_dir, [store], is_open=is_over)
     assert await store.seals("m") == {}
@@ -143,14 +141,14 @@ async def test_a_journal_is_kept_until_the_store_has_every_line(
     journal_dir: Path, store: FilesStore
 ) -> None:
     (await speak(journal_dir, store, "a", "b")).release()
-    await store.append("m", [Line("m", 7, n, "state", 1.0, {"key": "k", "value": n}) for n in (1, 2, 9)])
+    await store.append(
+        "m", [Line("m", 7, n, "state", 1.0, {"key": "k", "value": n}) for n in (1, 2, 9)]
+    )
     await close_meeting("m", 7, journal_dir, [store])
     assert len(journals_of(journal_dir, "m")) == 1
 
 
-async def test_sealing_what_is_sealed_changes_nothing(
-    journal_dir: Path, store: FilesStore
-) -> None:
+async def test_sealing_what_is_sealed_changes_nothing(journal_dir: Path, store: FilesStore) -> None:
     (await speak(journal_dir, store, "a")).release()
     first = await close_meeting("m", 7, journal_dir, [store])
     assert await seal("m", epoch=7, store=store, journal_dir=journal_dir) == first

@@ -26,7 +26,7 @@ def main() -> None:
         serve(sys.stdin.buffer, output)
     except BrokenPipeError:
         return  # the job is gone
-    except Exception as error:  # noqa: BLE001 - the job is told, and tells people
+    except Exception as error:  # the job is told, and tells people
         reason = f"{type(error).__name__}: {error}"
         try:
             output.write(frames.json_frame(frames.FAILED, {"reason": reason}))

@@ -250,10 +250,11 @@ class Utterance:
 
     async def _listen(self, child: Child, show: Callable[[frames.Said], None]) -> frames.Said:
         while True:
-            kind, said = await child.receive()
+            kind, value = await child.receive()
+            said: frames.Said = value
             if kind == frames.FINAL:
-                return frames.Said(**said)
-            show(frames.Said(**said))
+                return said
+            show(said)
 
 
 def speech_event(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -58,9 +59,8 @@ class Pocketsphinx:
     """
 
     def __init__(self) -> None:
-        import pocketsphinx  # noqa: PLC0415
-
-        self._decoder: Any = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL")
+        library = import_module("pocketsphinx")
+        self._decoder: Any = library.Decoder(samprate=RATE, loglevel="FATAL")
         self._head = bytearray()
         self._running = False
         self._since_interim = 0
@@ -139,7 +139,8 @@ class Whole:
 
     def settle(self) -> Said:
         """See :class:`Model`."""
-        samples = np.frombuffer(bytes(self._pcm), dtype=np.int16).astype(np.float32) / 32_768
+        samples = np.frombuffer(bytes(self._pcm), dtype=np.int16).astype(np.float32)
+        samples /= 32_768
         self._pcm.clear()
         text = self._transcribe(samples).strip() if len(samples) else ""
         return Said(text=text, start=0.0, end=0.0)
@@ -147,8 +148,7 @@ class Whole:
 
 def moonshine(model: str, language: str) -> Callable[[npt.NDArray[np.float32]], str]:
     """Load a moonshine model by its library's name; it is downloaded on first use."""
-    import moonshine_voice as library  # noqa: PLC0415
-
+    library = import_module("moonshine_voice")
     path, arch = library.get_model_for_language(language, library.string_to_model_arch(model))
     transcriber: Any = library.Transcriber(path, arch)
 
@@ -163,8 +163,7 @@ def faster_whisper(
     model: str, language: str, key_terms: list[str]
 ) -> Callable[[npt.NDArray[np.float32]], str]:
     """Load a Whisper model by size or name; it is downloaded on first use."""
-    import faster_whisper as library  # noqa: PLC0415
-
+    library = import_module("faster_whisper")
     whisper: Any = library.WhisperModel(model, device="auto", compute_type="default")
     spoken = None if language == "multi" else language
 

@@ -13,3 +13,6 @@ class MoonshineSTT(ChildSTT):
     library: ClassVar[str] = "moonshine"
     package: ClassVar[str] = "moonshine_voice"
     default_model: ClassVar[str] = "base"
+
+    def __init__(self, *, model: str = "base", language: str = "en", workers: int = 0) -> None:
+        super().__init__(model=model, language=language, workers=workers)

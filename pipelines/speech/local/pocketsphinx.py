@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from pipelines.errors import EngineError
@@ -29,10 +28,9 @@ class PocketsphinxSTT(ChildSTT):
         *,
         model: str = MODEL,
         language: str = "en",
-        key_terms: Sequence[str] = (),
         workers: int = 0,
     ) -> None:
-        super().__init__(model=model, language=language, key_terms=key_terms, workers=workers)
+        super().__init__(model=model, language=language, workers=workers)
         if self.language.language != "en":
             raise EngineError(
                 f"pocketsphinx understands English only, not {language!r}: set `language` to `en`, "

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pipelines.errors import EngineFailedError
 from pipelines.speech.local import frames
 
-logger = logging.getLogger("greffier.engines")
+log = logging.getLogger(__name__)
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 LOAD_TIMEOUT: Final = 600.0
@@ -177,7 +177,7 @@ class Pool:
             raise EngineFailedError("it is closed")
         child = await Child.start(self._config)
         self._children.add(child)
-        logger.info("engine child started", extra={"pid": child.pid, **self._public()})
+        log.info("engine child started", extra={"pid": child.pid, **self._public()})
         return child
 
     def _public(self) -> dict[str, Any]:
