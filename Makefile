@@ -35,6 +35,15 @@ check: $(VENV)/.dev ## Lint, format, types, direction of imports.
 bench: $(VENV)/.runtime ## Figures: how long captions take, what the worker costs. ARGS goes to bench.figures.
 	@$(BIN)/python -m bench.figures $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count every final. ARGS goes to bench.crash.
+	@$(BIN)/python -m bench.crash $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.
+	@$(BIN)/python -m agents.generated_docs
+	@$(BIN)/python -m pipelines.transcript.document > docs/transcript.schema.json
+
 .PHONY: lock
 lock: ## Resolve the hashed requirements*.txt again; needs uv. ARGS=--upgrade
 	$(LOCK) $(ARGS) pyproject.toml --extra pocketsphinx --output-file requirements.txt

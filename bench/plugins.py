@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from bench.caption_delay import caption_delays, percentile
 from bench.child_process import ROOT
@@ -125,7 +125,7 @@ class PluginMeetings:
         self._directory = directory
         self._stack = ExitStack()
 
-    def __enter__(self) -> PluginMeetings:
+    def __enter__(self) -> Self:
         environment = make_environment(self._directory / "environment", HOSTILE_PACKAGE)
         self._server = self._stack.enter_context(LiveKitServer(self._directory))
         settings = {

@@ -15,17 +15,17 @@ class _Hostile:
 
 
 class Raises(_Hostile):
-    async def run(self, meeting: Meeting) -> None:
+    async def run(self, _meeting: Meeting) -> None:
         raise RuntimeError("an agent that raises")
 
 
 class Sleeps(_Hostile):
-    async def run(self, meeting: Meeting) -> None:
+    async def run(self, _meeting: Meeting) -> None:
         time.sleep(SLEEP)  # noqa: ASYNC251 - what it is for
 
 
 class Spins(_Hostile):
-    async def run(self, meeting: Meeting) -> None:
+    async def run(self, _meeting: Meeting) -> None:
         while True:
             pass
 
