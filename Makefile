@@ -21,8 +21,8 @@ demo: $(VENV)/.runtime ## A meeting on this machine, captions in the terminal. A
 
 .PHONY: test
 test: $(VENV)/.dev ## Set up what the tests need, then run them. ARGS goes to pytest.
-	@.ci/test-setup $(BIN)/python
-	@$(BIN)/python -m pytest $(or $(ARGS),tests/unit tests/integration)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/test-setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest $(or $(ARGS),tests/unit tests/integration)
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, format, types, direction of imports.

@@ -52,6 +52,7 @@ class Listener:
         self._changed = asyncio.Event()
         self._gone = False
         self._started_at = 0.0
+        self._heard_until = 0.0
         self._audio: list[Mailbox[AudioChunk]] = []
         self._speech: dict[Mailbox[Speech], float] = {}  # -> start of its open span, 0.0 if none
 
@@ -84,7 +85,10 @@ class Listener:
     def open_audio(self) -> Mailbox[AudioChunk]:
         """Return a mailbox that gets every chunk until the participant leaves."""
         box: Mailbox[AudioChunk] = Mailbox(QUEUE_MS // FRAME_MS)
-        self._audio.append(box)
+        if self._gone:
+            box.close()
+        else:
+            self._audio.append(box)
         return box
 
     def open_speech(self) -> Mailbox[Speech]:
@@ -92,8 +96,23 @@ class Listener:
         box: Mailbox[Speech] = Mailbox(
             QUEUE_MS // FRAME_MS, expendable=lambda item: isinstance(item, AudioChunk)
         )
-        self._speech[box] = 0.0
+        if self._gone:
+            box.close()
+        else:
+            self._speech[box] = 0.0
         return box
+
+    def close_audio(self, box: Mailbox[AudioChunk]) -> None:
+        """End what :meth:`open_audio` returned, while the participant stays."""
+        if box in self._audio:
+            self._audio.remove(box)
+        box.close()
+
+    def close_speech(self, box: Mailbox[Speech]) -> None:
+        """End what :meth:`open_speech` returned, and its open span, while the participant stays."""
+        if started_at := self._speech.pop(box, 0.0):
+            box.put(SpeechEnded(self._heard_until, self.identity, started_at))
+        box.close()
 
     async def run(self) -> None:
         """Listen until the participant leaves."""
@@ -151,6 +170,7 @@ class Listener:
                 piece, spans = detector.feed(samples)
                 chunk = self._chunk(piece, clock, track, gap=gap)
                 gap = False
+                self._heard_until = clock.wall(media)
                 for box in self._audio:
                     box.put(chunk)
                 self._tell(spans, clock, track)

@@ -63,6 +63,10 @@ class Captions:
         self._notices.append((notice, []))
         self._offered.set()
 
+    def withdraw(self, kind: str, *, about: str) -> None:
+        """Have a fact hold no longer: who joins from now on is not told."""
+        self._standing.pop(f"{kind}/{about}", None)
+
     def welcome(self, identity: str) -> None:
         """Tell somebody who joins what still holds."""
         self._notices.extend((notice, [identity]) for notice in self._standing.values())

@@ -84,16 +84,22 @@ class AgentHost:
             running.meeting.inbox.put(SettingsChanged(time.time(), settings))
 
     async def stop(self, name: str, *, deadline: float) -> None:
-        """End an agent's events and wait at most ``deadline`` seconds for it to return."""
+        """End what an agent is given and wait at most ``deadline`` seconds for it to return."""
         if running := self._running.pop(name, None):
-            running.meeting.inbox.close()
-            await asyncio.wait({running.task}, timeout=deadline)
-            running.task.cancel()
+            running.meeting.switch_off()
+            await _ended(running.task, deadline)
 
     async def stop_all(self, *, deadline: float) -> None:
-        """Stop every agent at the same time."""
-        stops = (self.stop(name, deadline=deadline) for name in list(self._running))
-        await asyncio.gather(*stops)
+        """Stop every agent; the end of the room's intake has ended what they hear.
+
+        Those that hear come first: the others are told the captions that they still settle.
+        """
+        for hears, share in ((True, 0.75), (False, 0.25)):
+            last = [one for one in self._running.values() if one.spec.hears is hears]
+            for running in last:
+                running.meeting.inbox.close()
+            await asyncio.gather(*(_ended(one.task, deadline * share) for one in last))
+        self._running.clear()
 
     async def _run(self, spec: AgentSpec, settings: AgentSettings, meeting: RoomMeeting) -> None:
         run = self._run_inline if spec.isolation == "inline" else self._run_in_thread
@@ -126,13 +132,18 @@ class AgentHost:
         try:
             while not done.done():
                 await asyncio.wait({done}, timeout=_ASK)
-                worker.ask()
-                if worker.silent_for() > SILENCE:
+                if worker.unanswered * _ASK >= SILENCE:
                     raise TimeoutError(f"no sign of life for {SILENCE:.0f} s")
+                worker.ask()
             await done
         finally:
             done.cancel()
             worker.cancel()
+
+
+async def _ended(task: asyncio.Task[None], deadline: float) -> None:
+    await asyncio.wait({task}, timeout=deadline)
+    task.cancel()
 
 
 class _AgentThread(threading.Thread):
@@ -152,7 +163,7 @@ class _AgentThread(threading.Thread):
         self._done = done
         self._loop = asyncio.new_event_loop()
         self._main: asyncio.Task[None] | None = None
-        self._last_sign = time.monotonic()
+        self.unanswered = 0  # Asked, not timed: the whole process may have been stopped.
 
     def run(self) -> None:
         error: BaseException | None = None
@@ -165,13 +176,10 @@ class _AgentThread(threading.Thread):
             self._job_loop.call_soon_threadsafe(self._tell, error)
 
     def ask(self) -> None:
-        """Ask the loop for a sign of life."""
+        """Ask the loop for a sign of life, which sets ``unanswered`` back."""
+        self.unanswered += 1
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._sign)
-
-    def silent_for(self) -> float:
-        """Return the seconds since the last sign of life."""
-        return time.monotonic() - self._last_sign
 
     def cancel(self) -> None:
         """Ask the agent to stop where it awaits something."""
@@ -184,7 +192,7 @@ class _AgentThread(threading.Thread):
         await self._create().run(self._meeting)
 
     def _sign(self) -> None:
-        self._last_sign = time.monotonic()
+        self.unanswered = 0
 
     def _tell(self, error: BaseException | None) -> None:
         if self._done.done():

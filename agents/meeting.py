@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final
@@ -98,6 +99,7 @@ class RoomMeeting:
         self.inbox: Mailbox[Event] = Mailbox(
             EVENTS, expendable=lambda event: isinstance(event, CaptionInterim)
         )
+        self._undo = ExitStack()
 
     @property
     def info(self) -> MeetingInfo:
@@ -128,14 +130,20 @@ class RoomMeeting:
     def open_audio(self, identity: str) -> Mailbox[AudioChunk]:
         """Return the mailbox behind :meth:`audio`."""
         self._may_hear()
-        listener = self._desk.room.listener(identity)
-        return listener.open_audio() if listener else _closed()
+        if (listener := self._desk.room.listener(identity)) is None:
+            return _closed()
+        box = listener.open_audio()
+        self._undo.callback(listener.close_audio, box)
+        return box
 
     def open_speech(self, identity: str) -> Mailbox[Speech]:
         """Return the mailbox behind :meth:`speech`."""
         self._may_hear()
-        listener = self._desk.room.listener(identity)
-        return listener.open_speech() if listener else _closed()
+        if (listener := self._desk.room.listener(identity)) is None:
+            return _closed()
+        box = listener.open_speech()
+        self._undo.callback(listener.close_speech, box)
+        return box
 
     async def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Show a caption and, where final, keep it."""
@@ -184,10 +192,15 @@ class RoomMeeting:
         line = {"key": f"{self._spec.name}/{key}", "value": value}
         self._desk.ledger.append("state", line, at=time.time())
 
-    def end(self) -> None:
-        """Let go of what the agent registered; its events end."""
-        self._desk.unregister_rpc(self._spec.name)
+    def switch_off(self) -> None:
+        """End the agent's events and what it hears; it may still say its last words."""
         self.inbox.close()
+        self._undo.close()
+
+    def end(self) -> None:
+        """Let go of all that the agent registered and opened."""
+        self._desk.unregister_rpc(self._spec.name)
+        self.switch_off()
 
     def _may_hear(self) -> None:
         if not self._spec.hears:

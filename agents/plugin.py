@@ -87,7 +87,7 @@ class AgentSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class MeetingInfo:
-    """What does not change while the agent runs.
+    """Which meeting it is, and what its metadata says now; ``MetadataChanged`` tells of a change.
 
     Args:
         meeting: The meeting's id: ``meetingData.id``, else room name and SID.
@@ -96,7 +96,7 @@ class MeetingInfo:
         started_at: Start of the meeting, Unix seconds.
         language: BCP 47 tag asked for in the room's metadata, or empty.
         key_terms: Glossary of the room: words an engine or a model should know.
-        metadata: The room's metadata as it was when the agent started.
+        metadata: The room's metadata, the job's laid over it; the last that was valid.
     """
 
     meeting: str
@@ -145,7 +145,7 @@ class Meeting(Protocol):
 
     @property
     def info(self) -> MeetingInfo:
-        """Identity and start of the meeting."""
+        """Identity and start of the meeting, and what its metadata says now."""
 
     def events(self) -> AsyncIterator[Event]:
         """Iterate over what happens, from those already in the room to the end of the meeting.

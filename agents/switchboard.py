@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
 
 from agents import shutdown
 from agents.host import AgentHost
 from agents.meeting import Desk
-from agents.plugin import AgentSpec
+from agents.plugin import AgentSettings, AgentSpec
 from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
 from pipelines.errors import RoomSettingsError
 from pipelines.events import Event, MetadataChanged, ParticipantJoined
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
+
+SOURCE: Final = "metadata"
 
 
 class Switchboard:
@@ -39,6 +43,7 @@ class Switchboard:
         self._job_metadata = job_metadata
         self._read_metadata: str | None = None
         self._error = ""
+        self._asked: Mapping[str, AgentSettings] = {}
         self.now: RoomSettings = fallback_settings(
             "", "", specs=specs, defaults=settings.default_agents
         )
@@ -80,13 +85,21 @@ class Switchboard:
     async def follow(self, host: AgentHost, desk: Desk) -> None:
         """Make the agents that run those that the metadata asks for now."""
         if self.read(desk.rtc_room.metadata):
-            desk.spread(MetadataChanged(time.time(), self.now.metadata))
+            desk.captions.withdraw("error", about=SOURCE)
+            desk.info = replace(
+                desk.info,
+                language=self.now.language or self._settings.language,
+                key_terms=self.now.key_terms,
+                metadata=self.now.metadata,
+            )
             await self._switch(host, desk)
+            desk.spread(MetadataChanged(time.time(), self.now.metadata))
         self._tell_error(desk)
 
     def _tell_error(self, desk: Desk) -> None:
         if self._error:
-            desk.captions.notify("error", {"source": "metadata", "message": self._error})
+            error = {"source": SOURCE, "message": self._error}
+            desk.captions.notify("error", error, about=SOURCE)
             self._error = ""
 
     async def _switch(self, host: AgentHost, desk: Desk) -> None:
@@ -96,7 +109,11 @@ class Switchboard:
         for name in host.names & wanted.keys():
             host.configure(name, wanted[name])
         for name in sorted(wanted.keys() - host.names):
-            host.start(self._specs[name], wanted[name], so_far=_so_far(desk))
+            # One that has ended or failed is not started again by a change of something else.
+            if self._asked.get(name) != wanted[name]:
+                desk.captions.withdraw("agent", about=name)
+                host.start(self._specs[name], wanted[name], so_far=_so_far(desk))
+        self._asked = wanted
         desk.room.hear(host.hears)
 
 

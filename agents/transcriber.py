@@ -13,6 +13,7 @@ from agents.plugin import (
     AgentSpec,
     AudioChunk,
     Meeting,
+    MetadataChanged,
     ParticipantJoined,
     SettingsChanged,
     SpeechEnded,
@@ -63,6 +64,7 @@ class Transcriber:
         self._settings = settings
         self._recognizer: Recognizer | None = None
         self._state = CaptionState.STOPPED
+        self._asked: tuple[str, str, tuple[str, ...]] | None = None
 
     async def run(self, meeting: Meeting) -> None:
         """Transcribe until the meeting ends and the last final is out."""
@@ -75,15 +77,24 @@ class Transcriber:
                     case SettingsChanged(settings=TranscriberSettings() as settings):
                         self._settings = settings
                         await self._use_engine(meeting)
+                    case MetadataChanged():
+                        await self._use_engine(meeting)
         await self._tell(meeting, CaptionState.STOPPED)
 
     async def _use_engine(self, meeting: Meeting) -> None:
-        info = meeting.info
+        own, info = self._settings, meeting.info
+        asked = (
+            own.engine,
+            own.language or info.language,
+            (*info.key_terms, *own.key_terms),
+        )
+        if asked == self._asked:
+            return
+        self._asked = asked
+        engine, language, key_terms = asked
         try:
             self._recognizer = meeting.engines.recognizer(
-                self._settings.engine,
-                language=self._settings.language or info.language,
-                key_terms=(*info.key_terms, *self._settings.key_terms),
+                engine, language=language, key_terms=key_terms
             )
         except EngineError as error:
             log.error("no captions", extra={"cause": str(error)})

@@ -67,18 +67,19 @@ class CaptionScreen:
         self._last_caption = time.monotonic()
         segment = line["attributes"].get("lk.segment_id", "")
         self._interims.pop(segment, None)
-        if not is_final(line):
+        final = is_final(line)
+        if not final:
             self._interims[segment] = self._caption(line, dim=True)
-        elif line["text"]:
-            self._console.print(self._caption(line), soft_wrap=not self._console.is_terminal)
         if self._console.is_terminal:
             self._live.update(Group(*self._interims.values()), refresh=True)
+        if final and line["text"]:
+            self._console.print(self._caption(line), soft_wrap=not self._console.is_terminal)
 
     def _caption(self, line: Mapping[str, Any], *, dim: bool = False) -> Text:
         sender = line["sender"]
         colour = self._colours.setdefault(sender, _COLOURS[len(self._colours) % len(_COLOURS)])
-        caption = Text(f"{self._names.get(sender, sender)}: ", style=f"bold {colour}")
-        return caption.append(line["text"], style="dim" if dim else "")
+        name = self._names.get(sender, sender)
+        return Text.assemble((f"{name}: ", f"bold {colour}"), (line["text"], "dim" if dim else ""))
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:

@@ -15,8 +15,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -37,7 +37,6 @@ ENGINES: Final = {
 }
 """The worker's settings: both engines may be named by a room."""
 
-_AGENT = "greffier"
 _CLIPS = ("05-james.ogg", "13-ada.ogg", "04-alan.ogg")  # 2 to 3 s of speech without a pause
 _LISTEN_TIMEOUT = 30  # seconds
 
@@ -115,57 +114,65 @@ class Delays:
 
 
 class PluginMeetings:
-    """A server and an installed worker that has the hostile plugins; a context manager.
+    """Meetings of an installed worker that has plugins; a context manager.
 
     Args:
+        server: Where the rooms are.
         directory: Takes environment, data and logs.
+        packages: Directories of the plugins' packages.
     """
 
-    def __init__(self, directory: Path) -> None:
+    AGENT: Final = "with-plugins"
+
+    def __init__(self, server: LiveKitServer, directory: Path, *packages: Path) -> None:
+        self._server = server
         self._directory = directory
-        self._stack = ExitStack()
+        self.data = directory / "data"
+        environment = make_environment(directory / "environment", *packages)
+        settings = {
+            **server.env(),
+            **ENGINES,
+            "GREFFIER_AGENT_NAME": self.AGENT,
+            "GREFFIER_DATA_DIR": str(self.data),
+            "GREFFIER_DEPARTURE_TIMEOUT": "1",
+        }
+        self.worker = InstalledWorker(environment, settings, log=directory / "worker.log")
 
     def __enter__(self) -> Self:
-        environment = make_environment(self._directory / "environment", HOSTILE_PACKAGE)
-        self._server = self._stack.enter_context(LiveKitServer(self._directory))
-        settings = {
-            **self._server.env(),
-            **ENGINES,
-            "GREFFIER_AGENT_NAME": _AGENT,
-            "GREFFIER_DATA_DIR": str(self._directory / "data"),
-            "GREFFIER_DEPARTURE_TIMEOUT": "2",
-        }
-        worker = InstalledWorker(environment, settings, log=self._directory / "worker.log")
-        self._stack.enter_context(worker).wait_until_registered()
+        self.worker.start().wait_until_registered()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.worker.stop()
 
-    def hold(self, turns: Turns, engine: str, plugins: Sequence[str] = ()) -> Delays:
-        """Hold a meeting with ``plugins`` beside the built-in agents."""
-        server = self._server
-        room = f"{engine}-{turns.speakers}-{'with' if plugins else 'without'}"
-        directory = self._directory / room
-        directory.mkdir()
+    @contextmanager
+    def hold(
+        self, room: str, turns: Turns, engine: str, plugins: Sequence[str] = ()
+    ) -> Iterator[tuple[SubscriberProcess, PublisherProcess]]:
+        """Open a meeting with ``plugins`` beside the built-in agents; people begin to speak."""
+        directory = Path(tempfile.mkdtemp(prefix=f"{room}-", dir=self._directory))
         agents = {"transcriber": {"engine": engine}, "metadata": True}
-        metadata = {"agents": agents | dict.fromkeys(plugins, True)}
-        asyncio.run(_open(server, room, metadata))
+        asyncio.run(self._open(room, {"agents": agents | dict.fromkeys(plugins, True)}))
         script = turns.write(directory / "script.json")
         wait = ("--wait-subscribed", str(_LISTEN_TIMEOUT), "--script", str(script))
+        env = self._server.env()
         with (
-            SubscriberProcess(server.env(), room, directory=directory) as reader,
-            PublisherProcess(server.env(), room, *wait, directory=directory) as people,
+            SubscriberProcess(env, room, directory=directory) as reader,
+            PublisherProcess(env, room, *wait, directory=directory) as people,
         ):
-            reader.wait_until_joined()
+            yield reader.wait_until_joined(), people
+
+    def delays(self, room: str, turns: Turns, engine: str, plugins: Sequence[str] = ()) -> Delays:
+        """Hold a meeting to its end and return how late the captions were."""
+        with self.hold(room, turns, engine, plugins) as (reader, people):
             if status := people.wait(timeout=turns.rounds * turns.period + 2 * _LISTEN_TIMEOUT):
                 raise people.error(f"ended with status {status}")
             return Delays.of(people.truth(), reader.received())
 
-
-async def _open(server: LiveKitServer, room: str, metadata: Mapping[str, Any]) -> None:
-    async with Rooms(server.url, server.api_key, server.api_secret) as rooms:
-        await rooms.create(room, metadata=metadata, agents=[dispatch_to(_AGENT)])
+    async def _open(self, room: str, metadata: Mapping[str, Any]) -> None:
+        server = self._server
+        async with Rooms(server.url, server.api_key, server.api_secret) as rooms:
+            await rooms.create(room, metadata=metadata, agents=[dispatch_to(self.AGENT)])
 
 
 def main() -> int:
@@ -173,19 +180,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.plugins", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="of the meeting of three")
     options = parser.parse_args()
-    meetings = {
+    held = {
         "pocketsphinx": Turns(speakers=3, step=2.5, period=7.5, rounds=options.rounds),
         "echo": Turns(speakers=10, step=0.1, period=6.0, rounds=max(1, options.rounds // 2)),
     }
     with (
         tempfile.TemporaryDirectory(prefix="greffier-plugins-") as directory,
-        PluginMeetings(Path(directory)) as bench,
+        LiveKitServer(Path(directory)) as server,
+        PluginMeetings(server, Path(directory), HOSTILE_PACKAGE) as meetings,
     ):
-        for engine, turns in meetings.items():
+        for engine, turns in held.items():
             print(f"{turns.speakers} speakers, {engine}; load {os.getloadavg()[0]:.2f}", flush=True)
-            without = bench.hold(turns, engine)
+            without = meetings.delays(f"{engine}-without", turns, engine)
             print(f"  without: {without}", flush=True)
-            hostile = bench.hold(turns, engine, HOSTILE)
+            hostile = meetings.delays(f"{engine}-with", turns, engine, HOSTILE)
             print(f"  with {', '.join(HOSTILE)}: {hostile}")
             ratio = hostile.percentile(95) / without.percentile(95)
             print(f"  p95 with / without: {ratio:.2f}; load {os.getloadavg()[0]:.2f}", flush=True)

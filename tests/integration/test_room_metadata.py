@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from livekit import rtc
 
 from bench.client_processes import PublisherProcess, SubscriberProcess
 from bench.livekit_server import LiveKitServer
-from bench.rooms import Rooms, dispatch_to, metadata_text
+from bench.rooms import Rooms, dispatch_to
 from bench.script import SCRIPTED_MEETING
 from bench.sealed_transcript import find_seals
 from bench.worker_process import WorkerProcess
@@ -29,6 +29,8 @@ SPEAKER = "James Clerk Maxwell"
 LIMIT = 524_288  # bytes that livekit-server takes
 OFTEN = 50  # rounds: people who go on talking until they are stopped
 TIMEOUT = 30.0  # seconds for what takes one or two
+
+Metadata = Mapping[str, Any] | str
 
 TRANSCRIBER = {"agents": {"transcriber": True}}
 MEET_AI = {
@@ -115,6 +117,9 @@ class Held:
         people = self.speak()
         assert await asyncio.to_thread(people.wait, timeout=TIMEOUT) == 0
 
+    async def set_metadata(self, metadata: Metadata) -> None:
+        await self.rooms.set_metadata(self.room, metadata)
+
     def told(self, kind: str) -> list[dict[str, Any]]:
         """Return what the reader was told on ``greffier.status``, without the type."""
         return notices(self.reader, kind)
@@ -129,26 +134,34 @@ class Held:
     async def wait_captions(self, more: int = 1) -> None:
         """Return when the reader has ``more`` finals than now."""
         wanted = len(self.reader.finals()) + more
-        async with asyncio.timeout(TIMEOUT):
-            while len(self.reader.finals()) < wanted:
-                await asyncio.sleep(0.1)
+        await until(lambda: len(self.reader.finals()) >= wanted)
 
     async def end(self) -> dict[str, Any]:
         """Have everybody leave; return the sealed document."""
         await asyncio.to_thread(self._stack.close)
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
-            for document in map(lambda seal: seal.document(), find_seals(self._stage.store)):
-                if document["room"] == self.room:
-                    return document
-            await asyncio.sleep(0.1)
-        raise self._stage.worker.error(f"did not seal {self.room}")
+        await until(lambda: self._sealed() != [])
+        (document,) = self._sealed()
+        return document
+
+    def _sealed(self) -> list[dict[str, Any]]:
+        documents = [seal.document() for seal in find_seals(self._stage.store)]
+        return [document for document in documents if document["room"] == self.room]
+
+    def log(self) -> str:
+        """Return the worker's whole log, of every room so far."""
+        return self._stage.worker.output()
 
     def logged_errors(self) -> list[dict[str, Any]]:
         """Return what the worker logged of this room as an error."""
-        lines = [line for line in self._stage.worker.output().splitlines() if self.room in line]
+        lines = [line for line in self.log().splitlines() if self.room in line]
         logged = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in logged if line["level"] in ("ERROR", "CRITICAL")]
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(TIMEOUT):
+        while not true():  # noqa: ASYNC110 - what is waited for is in another process
+            await asyncio.sleep(0.1)
 
 
 def notices(reader: SubscriberProcess, kind: str) -> list[dict[str, Any]]:
@@ -156,13 +169,20 @@ def notices(reader: SubscriberProcess, kind: str) -> list[dict[str, Any]]:
     return [notice for notice in all_of_them if notice.pop("type") == kind]
 
 
-@asynccontextmanager
-async def held(
-    stage: Stage, rooms: Rooms, room: str, directory: Path, metadata: Mapping[str, Any] | str
-) -> AsyncIterator[Held]:
-    with ExitStack() as stack:
-        await rooms.create(room, metadata=metadata, agents=[dispatch_to(NAME)])
-        yield Held(stage, rooms, room, directory, stack)
+Hold = Callable[[Metadata], AbstractAsyncContextManager[Held]]
+
+
+@pytest.fixture
+def hold(stage: Stage, rooms: Rooms, room: str, tmp_path: Path) -> Hold:
+    """Open a room with the metadata, the agent and a reader; everybody leaves at the end."""
+
+    @asynccontextmanager
+    async def hold(metadata: Metadata) -> AsyncIterator[Held]:
+        with ExitStack() as stack:
+            await rooms.create(room, metadata=metadata, agents=[dispatch_to(NAME)])
+            yield Held(stage, rooms, room, tmp_path, stack)
+
+    return hold
 
 
 @pytest.mark.parametrize(
@@ -176,15 +196,12 @@ async def held(
     ids=["greffier", "meetai", "la-suite-meet", "as-large-as-can-be"],
 )
 async def test_valid_metadata_of_any_backend_runs_the_agents_it_asks_for(
-    stage: Stage,
-    rooms: Rooms,
-    room: str,
-    tmp_path: Path,
-    metadata: Mapping[str, Any] | str,
+    hold: Hold,
+    metadata: Metadata,
     meeting: str | None,
     notes: set[str],
 ) -> None:
-    async with held(stage, rooms, room, tmp_path, metadata) as here:
+    async with hold(metadata) as here:
         await here.say_it()
         await here.wait_told("captions", state="started", engine="echo")
         assert len(here.reader.finals()) == 1
@@ -192,18 +209,16 @@ async def test_valid_metadata_of_any_backend_runs_the_agents_it_asks_for(
         document = await here.end()
     assert here.logged_errors() == []
     assert [one["name"] for one in document["segments"]] == [SPEAKER]
-    assert document["meeting"] == meeting or document["meeting"].startswith(f"{room}/RM_")
+    assert document["meeting"] == meeting or document["meeting"].startswith(f"{here.room}/RM_")
     kinds = {note["kind"] for note in document["notes"]}
     assert notes <= kinds
     assert bool(notes) == bool(kinds)
 
 
-async def test_an_empty_agents_object_runs_none(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, {"agents": {}}) as here:
+async def test_an_empty_agents_object_runs_none(hold: Hold) -> None:
+    async with hold({"agents": {}}) as here:
         await here.say_it()
-        here.reader.wait_for("came", lambda line: line["identity"] == f"{NAME}-{room}")
+        here.reader.wait_for("came", lambda line: line["identity"] == f"{NAME}-{here.room}")
         assert here.reader.received("caption") == here.reader.received("status") == []
         document = await here.end()
     assert document["segments"] == document["notes"] == []
@@ -232,29 +247,29 @@ REFUSED = {
 
 @pytest.mark.parametrize(("metadata", "problem"), REFUSED.values(), ids=REFUSED.keys())
 async def test_wrong_metadata_is_one_error_that_names_the_field_and_the_default_agents_run(
-    stage: Stage,
-    rooms: Rooms,
-    room: str,
-    tmp_path: Path,
-    metadata: Mapping[str, Any] | str,
+    hold: Hold,
+    metadata: Metadata,
     problem: str,
 ) -> None:
-    async with held(stage, rooms, room, tmp_path, metadata) as here:
-        await here.say_it()
+    async with hold(metadata) as here:
         await here.wait_told("error", source="metadata")
+        await here.wait_told("captions", state="started", engine="echo")
         (error,) = here.told("error")
         assert error["message"].startswith(f"room metadata: {problem}")
-        assert here.told("captions") == [{"state": "started", "engine": "echo"}]
-        assert len(here.reader.finals()) == 1
     (logged,) = here.logged_errors()
     assert (logged["message"], logged["cause"]) == ("metadata refused", error["message"])
 
 
-async def test_an_engine_that_the_operator_does_not_allow_is_refused_by_name(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
+async def test_captions_come_though_metadata_is_broken(hold: Hold) -> None:
+    async with hold("[") as here:
+        await here.say_it()
+        await here.wait_told("error", source="metadata")
+        assert len(here.reader.finals()) == 1
+
+
+async def test_an_engine_that_the_operator_does_not_allow_is_refused_by_name(hold: Hold) -> None:
     metadata = {"agents": {"transcriber": {"engine": "elsewhere/large"}}}
-    async with held(stage, rooms, room, tmp_path, metadata) as here:
+    async with hold(metadata) as here:
         await here.say_it()
         await here.wait_told("captions", state="failed")
         (failed,) = here.told("captions")
@@ -263,43 +278,35 @@ async def test_an_engine_that_the_operator_does_not_allow_is_refused_by_name(
     assert len(here.logged_errors()) == 1
 
 
-async def test_an_agent_is_started_in_the_running_room(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, {"agents": {}}) as here:
+async def test_an_agent_is_started_in_the_running_room(hold: Hold) -> None:
+    async with hold({"agents": {}}) as here:
         here.speak(OFTEN)
         here.reader.wait_for("came", lambda line: line["name"] == SPEAKER)
-        await rooms.set_metadata(room, TRANSCRIBER)
+        await here.set_metadata(TRANSCRIBER)
         await here.wait_told("captions", state="started", engine="echo")
         await here.wait_captions()
 
 
-async def test_an_agent_is_stopped_in_the_running_room(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, TRANSCRIBER) as here:
+async def test_an_agent_is_stopped_in_the_running_room(hold: Hold) -> None:
+    async with hold(TRANSCRIBER) as here:
         people = here.speak(OFTEN)
         await here.wait_captions()
         switched = time.time()
-        await rooms.set_metadata(room, {"agents": {"metadata": True}})
+        await here.set_metadata({"agents": {"metadata": True}})
         await here.wait_told("captions", state="stopped")
         stopped = time.time()
         assert stopped - switched < 10  # seconds; what was being said is settled first
         said = len(people.truth("speech_ended"))
-        async with asyncio.timeout(TIMEOUT):
-            while len(people.truth("speech_ended")) < said + 2:
-                await asyncio.sleep(0.1)
+        await until(lambda: len(people.truth("speech_ended")) >= said + 2)
         captions = here.reader.received("caption")
         assert [line for line in captions if line["at"] > stopped + 1.0] == []
 
 
-async def test_an_agent_takes_new_settings_in_the_running_room(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, TRANSCRIBER) as here:
+async def test_an_agent_takes_new_settings_in_the_running_room(hold: Hold) -> None:
+    async with hold(TRANSCRIBER) as here:
         here.speak(OFTEN)
         await here.wait_captions()
-        await rooms.set_metadata(room, {"agents": {"transcriber": {"engine": "pocketsphinx"}}})
+        await here.set_metadata({"agents": {"transcriber": {"engine": "pocketsphinx"}}})
         await asyncio.to_thread(
             here.reader.wait_for, "caption", lambda line: "government" in line["text"]
         )
@@ -309,13 +316,21 @@ async def test_an_agent_takes_new_settings_in_the_running_room(
     assert engines == sorted(engines)  # First one, then the other.
 
 
-async def test_metadata_that_breaks_later_leaves_the_last_valid_settings(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, TRANSCRIBER) as here:
+async def test_the_language_of_the_room_changes_in_the_running_room(hold: Hold) -> None:
+    english = {"agents": {"transcriber": {"engine": "pocketsphinx"}}}
+    async with hold(english) as here:
+        await here.wait_told("captions", state="started")
+        await here.set_metadata({**english, "language": "fr"})
+        await here.wait_told("captions", state="failed")
+        (failed,) = [one for one in here.told("captions") if one["state"] == "failed"]
+        assert "understands English only, not 'fr'" in failed["reason"]
+
+
+async def test_metadata_that_breaks_later_leaves_the_last_valid_settings(hold: Hold) -> None:
+    async with hold(TRANSCRIBER) as here:
         here.speak(OFTEN)
         await here.wait_captions()
-        await rooms.set_metadata(room, '{"agents": {')
+        await here.set_metadata('{"agents": {')
         await here.wait_told("error", source="metadata")
         await here.wait_captions(2)
         assert len(here.told("error")) == len(here.logged_errors()) == 1
@@ -324,57 +339,49 @@ async def test_metadata_that_breaks_later_leaves_the_last_valid_settings(
     assert document["notes"] == []  # The default agents would have written some.
 
 
-async def test_who_comes_after_metadata_is_mended_is_told_of_no_error(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, {"agents": {"transcribr": {}}}) as here:
+async def test_who_comes_after_metadata_is_mended_is_told_of_no_error(hold: Hold) -> None:
+    async with hold({"agents": {"transcribr": {}}}) as here:
         await here.wait_told("error", source="metadata")
         early = here.join("early")
         await asyncio.to_thread(early.wait_for, "status", lambda line: "transcribr" in line["text"])
-        await rooms.set_metadata(room, {"agents": {"metadata": True}})
+        await here.set_metadata({"agents": {"metadata": True}})
         await here.wait_told("captions", state="stopped")
         late = here.join("late")
         await asyncio.to_thread(late.wait_for, "status")
         assert notices(late, "error") == []
 
 
-async def send_chat(rooms: Rooms, room: str, *texts: str) -> None:
+async def send_chat(here: Held, *texts: str) -> None:
     guest = rtc.Room()
-    await guest.connect(rooms.url, rooms.token(room, "guest", name="Mary Shelley"))
+    await guest.connect(here.rooms.url, here.rooms.token(here.room, "guest", name="Mary Shelley"))
     for text in texts:
         await guest.local_participant.send_text(text, topic="lk.chat")
     await asyncio.sleep(1.0)
     await guest.disconnect()
 
 
-async def test_chat_is_kept_from_when_metadata_asks_for_it(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
-    async with held(stage, rooms, room, tmp_path, {"agents": {"metadata": True}}) as here:
-        here.reader.wait_for("came", lambda line: line["identity"] == f"{NAME}-{room}")
-        await send_chat(rooms, room, "not for the record")
-        await rooms.set_metadata(
-            room, {"agents": {"metadata": {"chat": True}, "transcriber": True}}
-        )
+async def test_chat_is_kept_from_when_metadata_asks_for_it(hold: Hold) -> None:
+    async with hold({"agents": {"metadata": True}}) as here:
+        here.reader.wait_for("came", lambda line: line["identity"] == f"{NAME}-{here.room}")
+        await send_chat(here, "not for the record")
+        await here.set_metadata({"agents": {"metadata": {"chat": True}, "transcriber": True}})
         await here.wait_told("captions", state="started")
-        await send_chat(rooms, room, "for the record")
+        await send_chat(here, "for the record")
         document = await here.end()
     kept = [note for note in document["notes"] if note["kind"] == "chat_received"]
     assert [note["data"]["text"] for note in kept] == ["for the record"]
     assert "not for the record" not in json.dumps(document)
 
 
-async def test_no_log_tells_what_was_said_or_written_or_by_whom(
-    stage: Stage, rooms: Rooms, room: str, tmp_path: Path
-) -> None:
+async def test_no_log_tells_what_was_said_or_written_or_by_whom(hold: Hold) -> None:
     metadata = {"agents": {"metadata": {"chat": True}, "transcriber": {"engine": "pocketsphinx"}}}
-    async with held(stage, rooms, room, tmp_path, metadata) as here:
-        await asyncio.gather(here.say_it(), send_chat(rooms, room, "a word in confidence"))
+    async with hold(metadata) as here:
         await here.wait_told("captions", state="started")
+        await asyncio.gather(here.say_it(), send_chat(here, "a word in confidence"))
         document = await here.end()
     (said,) = [segment["text"] for segment in document["segments"]]
     assert "a word in confidence" in json.dumps(document)
-    log = stage.worker.output()
+    log = here.log()
     assert "meeting sealed" in log
     for private in (said, "government", "a word in confidence", SPEAKER, "Mary Shelley"):
         assert private not in log

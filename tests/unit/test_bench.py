@@ -46,7 +46,7 @@ def test_a_directory_of_audio_is_a_meeting_of_its_files_names(tmp_path: Path) ->
     for name in ("Grace_Hopper.wav", "Емма.ogg", "notes.txt"):
         (tmp_path / name).touch()
     script = script_of_directory(tmp_path)
-    assert [speaker.name for speaker in script.speakers] == ["Grace Hopper", "Емма"]  # noqa: RUF001
+    assert [speaker.name for speaker in script.speakers] == ["Grace Hopper", "Емма"]
     assert [speaker.identity for speaker in script.speakers] == ["grace-hopper-1", "speaker-2"]
 
 

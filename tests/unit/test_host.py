@@ -14,7 +14,14 @@ import pytest
 from agents import host as host_module
 from agents.host import AgentHost
 from agents.meeting import Desk
-from agents.plugin import AgentSettings, AgentSpec, Meeting, ParticipantJoined, SettingsChanged
+from agents.plugin import (
+    AgentSettings,
+    AgentSpec,
+    CaptionFinal,
+    Meeting,
+    ParticipantJoined,
+    SettingsChanged,
+)
 from pipelines.events import Event
 
 JOINED = ParticipantJoined(1.0, "ada", "Ada")
@@ -111,6 +118,38 @@ async def test_an_agent_that_raises_is_told_and_the_others_go_on(
         ("agent", {"agent": "bad", "state": "failed", "reason": "RuntimeError", "about": "bad"})
     ]
     assert other.events == [JOINED]
+
+
+async def test_a_stall_of_the_whole_process_fails_nobody(
+    host: AgentHost, desk: PlainDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "SILENCE", 0.5)
+    monkeypatch.setattr(host_module, "_ASK", 0.05)
+    host.start(spec("a", Recorder), AgentSettings(), so_far=[])
+    await asyncio.sleep(0.2)
+    time.sleep(1)  # noqa: ASYNC251 - as after SIGSTOP, nobody could ask
+    await asyncio.sleep(0.2)
+    assert host.names == {"a"}
+    assert desk.captions.told == []
+
+
+async def test_what_is_still_captioned_at_the_end_is_told_to_the_other_agents(
+    host: AgentHost,
+) -> None:
+    last_words = CaptionFinal(1.0, 2.0, "1", "ada", "Ada", "good bye")
+
+    class Settles(Recorder):
+        async def run(self, meeting: Meeting) -> None:
+            await super().run(meeting)
+            host.spread(last_words)
+
+    other = Recorder(AgentSettings())
+    hears = AgentSpec(name="hears", create=Settles, isolation="inline", hears=True)
+    host.start(spec("a", lambda _: other), AgentSettings(), so_far=[])
+    host.start(hears, AgentSettings(), so_far=[])
+    await asyncio.sleep(0)
+    await host.stop_all(deadline=4.0)
+    assert other.events == [last_words]
 
 
 async def test_a_thread_without_a_sign_of_life_is_failed_while_the_loop_goes_on(
