@@ -17,7 +17,6 @@ from agents.plugin import (
     ParticipantJoined,
     SettingsChanged,
     SpeechEnded,
-    SpeechStarted,
 )
 from pipelines.errors import EngineError
 from pipelines.events import CaptionState
@@ -106,44 +105,48 @@ class Transcriber:
         recognition: Recognition | None = None
         async for item in meeting.speech(identity):
             match item:
-                case SpeechStarted():
-                    recognition = None
                 case AudioChunk():
-                    if recognition is None and self._recognizer:
-                        recognition = self._recognizer.recognition()
-                        span = self._caption(meeting, identity, item, recognition, self._recognizer)
-                        tasks.create_task(span)
+                    recognition = recognition or self._begin(meeting, identity, item, tasks)
                     if recognition:
                         recognition.push(item.samples, speech=item.speech)
-                case SpeechEnded():
-                    if recognition:
-                        recognition.end()
+                case SpeechEnded() if recognition:
+                    recognition.end()
+                    recognition = None
+        if recognition:
+            recognition.end()
 
-    async def _caption(
-        self,
-        meeting: Meeting,
-        identity: str,
-        first: AudioChunk,
-        recognition: Recognition,
-        recognizer: Recognizer,
-    ) -> None:
+    def _begin(
+        self, meeting: Meeting, identity: str, first: AudioChunk, tasks: asyncio.TaskGroup
+    ) -> Recognition | None:
+        if self._recognizer is None:
+            return None
+        recognition = self._recognizer.recognition()
         assembler = Assembler(
             began=first.at,
             identity=identity,
             track=first.track,
-            engine=recognizer.name,
+            engine=self._recognizer.name,
             new_segment=meeting.new_segment,
         )
+        tasks.create_task(self._caption(meeting, recognition, assembler))
+        return recognition
+
+    async def _caption(
+        self, meeting: Meeting, recognition: Recognition, assembler: Assembler
+    ) -> None:
         try:
             async for heard in recognition:
                 if caption := assembler.receive(heard):
                     if heard.final:
                         failpoint("engine_final")
                     await meeting.publish(caption)
-            await self._tell(meeting, CaptionState.STARTED, engine=recognizer.name)
+            await self._tell(meeting, CaptionState.STARTED, engine=assembler.engine)
         except EngineError as error:
             log.error("speech not transcribed", extra={"cause": str(error)})
             await self._tell(meeting, CaptionState.FAILED, reason=str(error))
+        except Exception:
+            # One span's failure must not end everybody's captions.
+            log.exception("speech not transcribed")
         finally:
             await recognition.aclose()
 

@@ -120,9 +120,9 @@ class Ledger:
 
         Raises:
             TypeError: ``data`` is not JSON-serialisable.
-            ValueError: It is longer than ``MAX_LINE`` bytes.
+            ValueError: It is longer than ``MAX_LINE`` bytes, or holds NaN or an infinity.
         """
-        size = len(json.dumps(data))
+        size = len(json.dumps(data, allow_nan=False))
         if size > MAX_LINE:
             raise ValueError(f"a line holds at most {MAX_LINE} bytes, this one {size}")
         self._sequence += 1
