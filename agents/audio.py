@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 import numpy as np
@@ -123,7 +122,7 @@ class Listener:
                     self._changed.clear()
                     await self._changed.wait()
                 else:
-                    await self._listen(track)
+                    await self._listen_safely(track)
         finally:
             for audio in self._audio:
                 audio.close()
@@ -134,7 +133,16 @@ class Listener:
         open_tracks = (track for sid, track in self._tracks.items() if sid not in self._muted)
         return None if self._gone else next(open_tracks, None)
 
+    async def _listen_safely(self, track: rtc.Track) -> None:
+        """Listen, and listen again a second after whatever goes wrong: people speak on."""
+        try:
+            await self._listen(track)
+        except Exception:
+            log.exception("audio not read, next try in a second")
+            await asyncio.sleep(1.0)
+
     async def _listen(self, track: rtc.Track) -> None:
+        """Read a track until it is muted or gone, and what was said before that has arrived."""
         stream = rtc.AudioStream.from_track(
             track=track,
             sample_rate=SAMPLE_RATE,
@@ -145,16 +153,20 @@ class Listener:
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read(stream, track.sid))
             try:
-                while self._wanted() is track and not reading.done():
+                while not reading.done():
                     self._changed.clear()
-                    changed = tasks.create_task(self._changed.wait())
-                    await asyncio.wait({changed, reading}, return_when=asyncio.FIRST_COMPLETED)
-                    changed.cancel()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(reading), LAST_WORD)
+                    if self._wanted() is track:
+                        changed = tasks.create_task(self._changed.wait())
+                        await asyncio.wait({changed, reading}, return_when=asyncio.FIRST_COMPLETED)
+                        changed.cancel()
+                    else:
+                        await asyncio.wait({reading}, timeout=LAST_WORD)
+                        if self._wanted() is not track:  # Not unmuted again in the meantime.
+                            break
+                ended_by_itself = reading.done()
             finally:
                 await stream.aclose()
-        while self._wanted() is track:  # The track ended by itself: its end will be told.
+        while ended_by_itself and self._wanted() is track:  # The end of the track will be told.
             self._changed.clear()
             await self._changed.wait()
 

@@ -31,6 +31,12 @@ STATUS: Final = "greffier.status"
 SEND_AGAIN: Final = 0.3
 """Seconds until a final that could not be sent is tried again: the connection is being mended."""
 
+ATTEMPTS: Final = 5
+"""Times that a final is tried in a connected room; what can't be sent then never can be."""
+
+NOTICES: Final = 100
+"""Notices that wait at most; an agent that tells more loses its oldest."""
+
 
 class Captions:
     """Sends what is offered, in order; offering never waits.
@@ -43,10 +49,11 @@ class Captions:
     def __init__(self, room: rtc.Room, *, interim_interval: float) -> None:
         self._room = room
         self._outbox = Outbox(interim_interval)
-        self._notices: deque[tuple[str, list[str]]] = deque()
+        self._notices: deque[tuple[str, list[str]]] = deque(maxlen=NOTICES)
         self._standing: dict[str, str] = {}
         self._offered = asyncio.Event()
         self._closing = False
+        self._refused = 0
 
     def offer(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Show a caption soon; of several interims of a segment only the latest."""
@@ -81,7 +88,7 @@ class Captions:
         """Send until closed and every final and notice is sent."""
         while True:
             self._offered.clear()
-            if self._notices:
+            if not len(self._outbox) and self._notices:
                 await self._send_notice(*self._notices.popleft())
             elif caption := self._outbox.take(time.monotonic()):
                 await self._send(caption)
@@ -108,12 +115,23 @@ class Captions:
             await writer.aclose()
         except Exception as error:
             # rtc raises bare exceptions for whatever its native part says.
-            log.warning("caption not sent, finals are sent again", extra={"cause": repr(error)})
+            await self._not_sent(caption, error)
+        else:
+            self._refused = 0
+            if final:
+                failpoint("publish")
+
+    async def _not_sent(self, caption: CaptionInterim | CaptionFinal, error: Exception) -> None:
+        # The message may quote the text, so only the kind of error is logged.
+        cause = {"cause": type(error).__name__}
+        self._refused += self._room.isconnected()
+        if self._refused < ATTEMPTS:
+            log.warning("caption not sent, a final is sent again", extra=cause)
             self._outbox.put_back(caption)
             await asyncio.sleep(SEND_AGAIN)
         else:
-            if final:
-                failpoint("publish")
+            log.error("caption given up, it is in the journal", extra=cause)
+            self._refused = 0
 
     async def _send_notice(self, notice: str, to: list[str]) -> None:
         try:
@@ -121,4 +139,4 @@ class Captions:
                 notice, topic=STATUS, destination_identities=to or None
             )
         except Exception as error:
-            log.warning("notice not sent", extra={"cause": repr(error)})
+            log.warning("notice not sent", extra={"cause": type(error).__name__})

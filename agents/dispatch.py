@@ -18,6 +18,7 @@ from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
 from livekit.protocol.models import ParticipantInfo
 
+from agents.livekit_api import open_api
 from agents.plugin import AgentSpec
 from agents.room_settings import fallback_settings, read_room_settings
 from pipelines.errors import RoomSettingsError
@@ -32,6 +33,9 @@ JOB_KEY: Final = "greffier.job"
 CLAIM_TIMEOUT: Final = 0.3
 """Seconds that asking who is in the room may take; LiveKit wants its answer within 3 s."""
 
+
+JOINS_WITHIN: Final = 60.0
+"""Seconds after which an accepted job that is not in the room is no longer on its way there."""
 
 FULL: Final = 0.7
 """The load at which livekit-server (``agents.target_load``) drops a dispatch without a word."""
@@ -67,7 +71,7 @@ def answer(
     *,
     room: str,
     serving: Collection[Claim],
-    present: Collection[str],
+    present: Collection[str] | None,
     epochs: Collection[int],
     now: float,
     most: int,
@@ -78,7 +82,7 @@ def answer(
         claim: What it asks for.
         room: Name of the room.
         serving: Claims that jobs of this worker hold.
-        present: Identities in the room now.
+        present: Identities in the room now; None if nobody could be asked.
         epochs: Epochs of the meeting so far.
         now: Unix seconds.
         most: Claims that this worker may hold.
@@ -90,7 +94,7 @@ def answer(
     epoch = next_epoch(list(epochs), now=now)
     identity = base_identity(claim.agent_name, room)
     # Never rejoin under the identity of a ghost: the server would end the new job too.
-    if epochs or identity in present:
+    if epochs or present is None or identity in present:
         identity = f"{identity}-e{epoch}"
     return Accept(identity, epoch)
 
@@ -100,19 +104,19 @@ def base_identity(agent_name: str, room: str) -> str:
     return f"{agent_name or 'greffier'}-{room}"
 
 
-def ghosts(
+def others(
     participants: Collection[ParticipantInfo], *, agent_name: str, room: str, job_key: str, me: str
-) -> list[str]:
-    """Return the identities that earlier epochs of this job left in the room."""
+) -> dict[str, int]:
+    """Return identity -> epoch of this job's other epochs in the room: ghosts, or a newer one."""
     ours = re.compile(re.escape(base_identity(agent_name, room)) + r"(-e\d+)?")
-    return [
-        participant.identity
+    return {
+        participant.identity: int(participant.attributes.get(EPOCH, "0"))
         for participant in participants
         if participant.kind == ParticipantInfo.Kind.AGENT
         and ours.fullmatch(participant.identity)
         and participant.attributes.get(JOB_KEY, "") == job_key
         and participant.identity != me
-    ]
+    }
 
 
 def job_key_of(metadata: Mapping[str, object]) -> str:
@@ -161,7 +165,7 @@ class Dispatcher:
         decision = answer(
             claim,
             room=job.room.name,
-            serving=self._serving(),
+            serving=self._serving(present),
             present=present,
             epochs=[epoch_of(path) for path in journals_of(self._settings.journal_dir, meeting)],
             now=time.time(),
@@ -185,13 +189,20 @@ class Dispatcher:
             # From here on the job is among the server's running ones, or it never came.
             del self._accepted[job.id]
 
-    def _serving(self) -> set[Claim]:
-        running = (info.job for info in self._server.active_jobs)
-        held = {
-            Claim(job.room.sid, self._settings.agent_name, job_key_of(self._read(job)[0]))
-            for job in running
+    def _serving(self, present: Collection[str] | None) -> set[Claim]:
+        """Return what this worker serves: a job that has left its room is only ending."""
+        running = {
+            self._claim(info.job)
+            for info in self._server.active_jobs
+            if present is None
+            or info.accept_arguments.identity in present
+            or time.time() - info.accepted_at < JOINS_WITHIN
         }
-        return held | set(self._accepted.values())
+        return running | set(self._accepted.values())
+
+    def _claim(self, job: Job) -> Claim:
+        metadata, _ = self._read(job)
+        return Claim(job.room.sid, self._settings.agent_name, job_key_of(metadata))
 
     def _read(self, job: Job) -> tuple[Mapping[str, object], str]:
         settings = self._settings
@@ -212,21 +223,14 @@ class Dispatcher:
             )
         return room_settings.metadata, meeting_of(job, room_settings.meeting_id)
 
-    async def _present(self, room: str) -> set[str]:
+    async def _present(self, room: str) -> set[str] | None:
         try:
-            async with asyncio.timeout(CLAIM_TIMEOUT), self._api() as livekit:
+            async with asyncio.timeout(CLAIM_TIMEOUT), open_api(self._settings) as livekit:
                 listed = await livekit.room.list_participants(
                     api.ListParticipantsRequest(room=room)
                 )
         except Exception as error:
             # Not knowing is no reason to leave a room without its agent.
             log.warning("participants not listed", extra={"room": room, "cause": repr(error)})
-            return set()
+            return None
         return {participant.identity for participant in listed.participants}
-
-    def _api(self) -> api.LiveKitAPI:
-        return api.LiveKitAPI(
-            self._settings.livekit_url,
-            self._settings.livekit_api_key,
-            self._settings.livekit_api_secret.get_secret_value(),
-        )

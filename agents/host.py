@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,7 +108,12 @@ class AgentHost:
             await run(lambda: spec.create(settings), meeting)
         except Exception as error:
             # Whatever a plugin raises: it is failed, the meeting goes on.
-            log.exception("agent failed", extra={"agent": spec.name})
+            # Its message may quote speech, so the log has where it was raised, not what it said.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error(
+                "agent failed",
+                extra={"agent": spec.name, "cause": type(error).__name__, "where": where},
+            )
             self._failed(spec.name, type(error).__name__)
         finally:
             meeting.end()

@@ -13,12 +13,13 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import aiohttp
 from livekit import api
 from livekit.agents import AutoSubscribe, JobContext, JobProcess
 
 from agents import shutdown
 from agents.captions import Captions
-from agents.dispatch import EPOCH, JOB_KEY, ghosts, meeting_of
+from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
 from agents.host import AgentHost
 from agents.livekit_compat import accepted_attributes
 from agents.meeting import Desk
@@ -26,7 +27,7 @@ from agents.plugin import AgentSpec, MeetingInfo
 from agents.registry import load_specs
 from agents.room import MeetingRoom
 from agents.switchboard import Switchboard
-from pipelines.errors import StoreError
+from pipelines.errors import FencedError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
@@ -83,6 +84,7 @@ class MeetingJob:
         self._stores: list[Store] = [FilesStore(settings.store_dir)]
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._ended = False
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -110,14 +112,21 @@ class MeetingJob:
                 keeping = tasks.create_task(ledger.run(), name="ledger")
                 try:
                     await self._hold(ledger, engines, switchboard)
-                finally:
+                    # Only after a good end: one that was cut off goes on in the next epoch.
                     ledger.append("ended", {}, at=time.time())
+                    self._ended = True
+                except FencedError as error:
+                    log.warning("job ends before it began", extra={"cause": str(error)})
+                    self._ctx.shutdown(str(error))
+                finally:
                     ledger.close()
                     await asyncio.wait({keeping}, timeout=shutdown.FLUSH_STORES)
                     keeping.cancel()
+            if self._ended:
+                await self._seal(ledger)
         finally:
-            await engines.aclose()
-            await self._seal(ledger)
+            ledger.release()
+            await self._let_go(engines)
 
     async def _hold(self, ledger: Ledger, engines: Engines, switchboard: Switchboard) -> None:
         """Hold the meeting until it is stopped, then drain it."""
@@ -134,7 +143,7 @@ class MeetingJob:
             if host:
                 host.spread(event)
 
-        await self._fence()
+        await self._fence(ledger.epoch)
         async with MeetingRoom(ctx.room, spread) as room, asyncio.TaskGroup() as tasks:
             await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
             room.meet()
@@ -183,8 +192,8 @@ class MeetingJob:
             await switchboard.follow(host, desk)
             if durable != desk.ledger.durable:
                 durable = desk.ledger.durable
-                state = CaptionState.STARTED if durable else CaptionState.NOT_DURABLE
-                desk.captions.notify("captions", {"state": state})
+                state = CaptionState.DURABLE if durable else CaptionState.NOT_DURABLE
+                desk.captions.notify("captions", {"state": state}, about="journal")
             if room.people:
                 people_until, patience = time.monotonic(), self._patience
             elif time.monotonic() - people_until > patience:
@@ -215,25 +224,32 @@ class MeetingJob:
         ledger.append("opened", opened, at=time.time())
         return ledger
 
-    async def _fence(self) -> None:
-        """Put the ghosts of earlier epochs out of the room: a rejoin beside them would be ended."""
+    async def _fence(self, epoch: int) -> None:
+        """Put the ghosts of earlier epochs out of the room: a rejoin beside them would be ended.
+
+        Raises:
+            FencedError: A newer epoch is in the room; this job came too late.
+        """
         room, me = self._ctx.job.room.name, self._ctx.local_participant_identity
         service = self._ctx.api.room
         try:
             async with asyncio.timeout(FENCE_TIMEOUT):
                 listed = await service.list_participants(api.ListParticipantsRequest(room=room))
-                for ghost in ghosts(
+                found = others(
                     listed.participants,
                     agent_name=self._settings.agent_name,
                     room=room,
                     job_key=accepted_attributes(self._ctx).get(JOB_KEY, ""),
                     me=me,
-                ):
+                )
+                if max(found.values(), default=0) > epoch:
+                    raise FencedError
+                for ghost in found:
                     log.warning("ghost put out of the room", extra={"identity": ghost})
                     await service.remove_participant(
                         api.RoomParticipantIdentity(room=room, identity=ghost)
                     )
-        except Exception as error:
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             # Its identity is not ours, so joining beside it is safe; it goes after 20 s.
             log.warning("ghosts not looked for", extra={"cause": repr(error)})
 
@@ -243,9 +259,16 @@ class MeetingJob:
                 await close_meeting(
                     ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores
                 )
-        except (StoreError, TimeoutError) as error:
-            log.error("meeting not sealed, the next start does it", extra={"cause": str(error)})
-        finally:
-            ledger.release()
-            for store in self._stores:
-                await store.aclose()
+        except Exception as error:
+            # The journal stays, and the worker's recovery tries again.
+            cause = f"{type(error).__name__}: {error}"
+            log.error("meeting not sealed, recovery does it", extra={"cause": cause})
+
+    async def _let_go(self, engines: Engines) -> None:
+        for close in (engines.aclose, *(store.aclose for store in self._stores)):
+            try:
+                async with asyncio.timeout(shutdown.CLOSE):
+                    await close()
+            except Exception as error:
+                # Everything is kept by now; what does not close ends with the process.
+                log.warning("not closed", extra={"cause": type(error).__name__})

@@ -7,22 +7,27 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any, Final
 
 from livekit import rtc
+from pydantic import TypeAdapter, ValidationError
 
 from agents.audio import Speech
 from agents.captions import Captions
 from agents.mailbox import Mailbox
 from agents.plugin import AgentSpec, AudioChunk, MeetingInfo, RpcCall, RpcHandler
 from agents.room import MeetingRoom
-from pipelines.events import CaptionFinal, CaptionInterim, Event
+from pipelines.events import CaptionFinal, CaptionInterim, Event, iso
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger
 
 log = logging.getLogger(__name__)
+
+_CAPTIONS: Final[Mapping[type, TypeAdapter[Any]]] = {
+    kind: TypeAdapter(kind) for kind in (CaptionInterim, CaptionFinal)
+}
 
 EVENTS: Final = 1_000
 """Events that wait for a slow agent."""
@@ -64,10 +69,15 @@ class Desk:
         return self.room.people.get(identity) or self.ledger.people.get(identity, "")
 
     def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
-        """Keep a final, then show the caption and tell the agents: in this order."""
-        if not caption.name:
-            caption = replace(caption, name=self.name_of(caption.identity))
+        """Keep a final, then show the caption and tell the agents: in this order.
+
+        Raises:
+            ValueError: A field has a wrong type or no sense, or the revision is kept already.
+        """
+        caption = checked(replace(caption, name=caption.name or self.name_of(caption.identity)))
         if isinstance(caption, CaptionFinal):
+            if self.ledger.has(caption):
+                raise ValueError(f"segment {caption.segment!r} is kept: correct it by `revision`")
             self.ledger.append_final(caption)
         self.captions.offer(caption)
         self.spread(caption)
@@ -201,10 +211,33 @@ class RoomMeeting:
         """Let go of all that the agent registered and opened."""
         self._desk.unregister_rpc(self._spec.name)
         self.switch_off()
+        if self.inbox.lost:
+            lost = {"agent": self._spec.name, "events": self.inbox.lost}
+            log.warning("agent was too slow and missed events", extra=lost)
 
     def _may_hear(self) -> None:
         if not self._spec.hears:
             raise PermissionError(f"agent {self._spec.name!r} reads audio: set hears=True")
+
+
+def checked(caption: CaptionInterim | CaptionFinal) -> CaptionInterim | CaptionFinal:
+    """Return the caption with lone surrogates replaced: no protocol carries them.
+
+    Raises:
+        ValueError: A field has a wrong type, or a time is none; the message quotes no speech.
+    """
+    values = {
+        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for name, value in asdict(caption).items()
+    }
+    try:
+        valid: CaptionInterim | CaptionFinal = _CAPTIONS[type(caption)].validate_python(values)
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]
+        raise ValueError(f"{problem['loc'][0]} of a caption: {problem['msg']}") from None
+    for at in (valid.at, valid.end if isinstance(valid, CaptionFinal) else 0.0):
+        iso(at)
+    return valid
 
 
 def _closed() -> Mailbox[Any]:

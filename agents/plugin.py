@@ -151,7 +151,7 @@ class Meeting(Protocol):
         """Iterate over what happens, from those already in the room to the end of the meeting.
 
         Call it once. The queue holds 1,000 events; an agent that falls further behind misses the
-        oldest interims first, then the oldest events, and this is logged.
+        oldest interims first, then the oldest events; at its end this is logged.
         """
 
     def participants(self) -> Mapping[str, str]:
@@ -161,7 +161,7 @@ class Meeting(Protocol):
         """Iterate over a participant's unmuted microphone until they leave.
 
         Muted time is not delivered. The spec must say ``hears=True``. At most 10 s wait in the
-        queue; a reader that is slower loses the oldest and sees ``gap=True``.
+        queue; a reader that is slower loses the oldest: ``at`` tells.
 
         Raises:
             PermissionError: The agent's spec does not say ``hears=True``.
@@ -187,6 +187,9 @@ class Meeting(Protocol):
 
         Args:
             caption: With a ``segment`` from :meth:`new_segment`.
+
+        Raises:
+            ValueError: A field has a wrong type, a time is none, or this revision is kept already.
         """
 
     def new_segment(self) -> str:

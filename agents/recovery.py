@@ -8,6 +8,7 @@ import logging
 import aiohttp
 from livekit import api
 
+from agents.livekit_api import open_api
 from pipelines.settings import Settings
 from pipelines.transcript.seal import recover
 from pipelines.transcript.stores.files import FilesStore
@@ -41,16 +42,8 @@ class Recovery:
             await asyncio.sleep(self._settings.recover_interval)
 
     async def _is_open(self, room: str, sid: str) -> bool:
-        settings = self._settings
         try:
-            async with (
-                asyncio.timeout(5),
-                api.LiveKitAPI(
-                    settings.livekit_url,
-                    settings.livekit_api_key,
-                    settings.livekit_api_secret.get_secret_value(),
-                ) as livekit,
-            ):
+            async with asyncio.timeout(5), open_api(self._settings) as livekit:
                 listed = await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionError(

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import wraps
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self
@@ -35,6 +36,9 @@ P = ParamSpec("P")
 
 CHAT: Final = "lk.chat"
 LEGACY_CHAT: Final = "lk-chat-topic"
+
+LONGEST_CHAT: Final = 30_000
+"""Characters of a chat message that are read; the rest is marked by an ellipsis."""
 
 NOT_PEOPLE: Final = frozenset(
     {rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, rtc.ParticipantKind.PARTICIPANT_KIND_EGRESS}
@@ -62,6 +66,8 @@ class MeetingRoom:
         self._tasks = asyncio.TaskGroup()
         self._listeners: dict[str, Listener] = {}
         self._sids: dict[str, str] = {}
+        self._joins: dict[str, ParticipantJoined] = {}
+        self._chats: set[asyncio.Task[None]] = set()
         self.people: Mapping[str, str] = {}
         self._hearing = False
         self.changed = asyncio.Event()
@@ -101,6 +107,10 @@ class MeetingRoom:
         for participant in self._room.remote_participants.values():
             self._joined(participant)
 
+    def present(self) -> list[ParticipantJoined]:
+        """Return the people in the room as they joined, with the names they have now."""
+        return [replace(one, name=self.people[who]) for who, one in self._joins.items()]
+
     def hear(self, wanted: bool) -> None:
         """Read microphones, or stop reading them: whether an agent hears."""
         if wanted == self._hearing:
@@ -118,6 +128,8 @@ class MeetingRoom:
         self._hearing = False
         for listener in self._listeners.values():
             listener.leave()
+        for chat in self._chats:
+            chat.cancel()
 
     def listener(self, identity: str) -> Listener | None:
         """Return the audio of a participant who is in the room."""
@@ -139,15 +151,17 @@ class MeetingRoom:
         self._listeners[identity] = listener
         self._tasks.create_task(_logged(listener.run()), name=f"audio of {participant.sid}")
         attributes = dict(participant.attributes)
+        joined = ParticipantJoined(time.time(), identity, participant.name, attributes)
+        self._joins[identity] = joined
         self.changed.set()
-        self._emit(ParticipantJoined(time.time(), identity, participant.name, attributes))
+        self._emit(joined)
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
         if self._sids.get(participant.identity) == participant.sid:
             self._leave(participant.identity)
 
     def _leave(self, identity: str) -> None:
-        del self._sids[identity]
+        del self._sids[identity], self._joins[identity]
         self._listeners.pop(identity).leave()
         name = self.people[identity]
         self.people = {who: known for who, known in self.people.items() if who != identity}
@@ -229,11 +243,17 @@ class MeetingRoom:
             log.warning("legacy chat packet is not as livekit-client sends it")
 
     def _chat_opened(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        self._tasks.create_task(_logged(self._read_chat(reader, identity)))
+        chat = self._tasks.create_task(_logged(self._read_chat(reader, identity)))
+        self._chats.add(chat)
+        chat.add_done_callback(self._chats.discard)
 
     async def _read_chat(self, reader: rtc.TextStreamReader, identity: str) -> None:
         at = time.time()
-        text = await reader.read_all()
+        text = ""
+        async for chunk in reader:  # To its end, also of what is too long: rtc wants it drained.
+            text = (text + chunk)[: LONGEST_CHAT + 1]
+        if len(text) > LONGEST_CHAT:
+            text = f"{text[:LONGEST_CHAT]}…"
         self._emit(ChatReceived(at, identity, text, reader.info.stream_id))
 
 

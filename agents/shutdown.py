@@ -16,6 +16,9 @@ FLUSH_STORES: Final = 60.0
 SEAL: Final = 60.0
 """Seconds for document, artefacts and the end of the journals; else the next start does it."""
 
+CLOSE: Final = 4.0
+"""Seconds for the engines, and for each store, to close their connections."""
+
 SESSION_END: Final = 150.0
 """Seconds that LiveKit gives ``on_session_end``: more than the stages together."""
 

@@ -18,7 +18,7 @@ from agents.meeting import Desk
 from agents.plugin import AgentSettings, AgentSpec
 from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
 from pipelines.errors import RoomSettingsError
-from pipelines.events import Event, MetadataChanged, ParticipantJoined
+from pipelines.events import MetadataChanged
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -112,11 +112,6 @@ class Switchboard:
             # One that has ended or failed is not started again by a change of something else.
             if self._asked.get(name) != wanted[name]:
                 desk.captions.withdraw("agent", about=name)
-                host.start(self._specs[name], wanted[name], so_far=_so_far(desk))
+                host.start(self._specs[name], wanted[name], so_far=list(desk.room.present()))
         self._asked = wanted
         desk.room.hear(host.hears)
-
-
-def _so_far(desk: Desk) -> list[Event]:
-    now = time.time()
-    return [ParticipantJoined(now, who, name) for who, name in desk.room.people.items()]

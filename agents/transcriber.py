@@ -64,6 +64,8 @@ class Transcriber:
         self._recognizer: Recognizer | None = None
         self._state = CaptionState.STOPPED
         self._asked: tuple[str, str, tuple[str, ...]] | None = None
+        self._listening: set[str] = set()
+        self._come_back: set[str] = set()
 
     async def run(self, meeting: Meeting) -> None:
         """Transcribe until the meeting ends and the last final is out."""
@@ -72,7 +74,10 @@ class Transcriber:
             async for event in meeting.events():
                 match event:
                     case ParticipantJoined(identity=identity):
-                        tasks.create_task(self._listen(meeting, identity, tasks))
+                        self._come_back.add(identity)
+                        if identity not in self._listening:
+                            self._listening.add(identity)
+                            tasks.create_task(self._listen_until_gone(meeting, identity, tasks))
                     case SettingsChanged(settings=TranscriberSettings() as settings):
                         self._settings = settings
                         await self._use_engine(meeting)
@@ -95,32 +100,53 @@ class Transcriber:
             self._recognizer = meeting.engines.recognizer(
                 engine, language=language, key_terms=key_terms
             )
+            self._recognizer.prewarm()
         except EngineError as error:
-            log.error("no captions", extra={"cause": str(error)})
-            await self._tell(meeting, CaptionState.FAILED, reason=str(error))
+            await self._fail(meeting, error)
         else:
             await self._tell(meeting, CaptionState.STARTED, engine=self._recognizer.name)
 
+    async def _listen_until_gone(
+        self, meeting: Meeting, identity: str, tasks: asyncio.TaskGroup
+    ) -> None:
+        """Listen once for each time they joined, never twice at a time."""
+        try:
+            while identity in self._come_back:
+                self._come_back.discard(identity)
+                await self._listen(meeting, identity, tasks)
+        finally:
+            self._listening.discard(identity)
+
     async def _listen(self, meeting: Meeting, identity: str, tasks: asyncio.TaskGroup) -> None:
         recognition: Recognition | None = None
+        begun = False
         async for item in meeting.speech(identity):
             match item:
                 case AudioChunk():
-                    recognition = recognition or self._begin(meeting, identity, item, tasks)
+                    if not begun:
+                        begun = True
+                        recognition = await self._begin(meeting, identity, item, tasks)
                     if recognition:
                         recognition.push(item.samples, speech=item.speech)
-                case SpeechEnded() if recognition:
-                    recognition.end()
-                    recognition = None
+                case SpeechEnded():
+                    if recognition:
+                        recognition.end()
+                    recognition, begun = None, False
         if recognition:
             recognition.end()
 
-    def _begin(
+    async def _begin(
         self, meeting: Meeting, identity: str, first: AudioChunk, tasks: asyncio.TaskGroup
     ) -> Recognition | None:
+        """Begin to recognise a span, or tell why not: that costs the span."""
         if self._recognizer is None:
             return None
-        recognition = self._recognizer.recognition()
+        try:
+            recognition = self._recognizer.recognition()
+        except Exception as error:
+            # An operator's own engine may raise anything.
+            await self._fail(meeting, error)
+            return None
         assembler = Assembler(
             began=first.at,
             identity=identity,
@@ -141,14 +167,17 @@ class Transcriber:
                         failpoint("engine_final")
                     await meeting.publish(caption)
             await self._tell(meeting, CaptionState.STARTED, engine=assembler.engine)
-        except EngineError as error:
-            log.error("speech not transcribed", extra={"cause": str(error)})
-            await self._tell(meeting, CaptionState.FAILED, reason=str(error))
-        except Exception:
+        except Exception as error:
             # One span's failure must not end everybody's captions.
-            log.exception("speech not transcribed")
+            await self._fail(meeting, error)
         finally:
             await recognition.aclose()
+
+    async def _fail(self, meeting: Meeting, error: Exception) -> None:
+        # Only our own errors are worded without what was said.
+        reason = str(error) if isinstance(error, EngineError) else type(error).__name__
+        log.error("no captions", extra={"cause": reason})
+        await self._tell(meeting, CaptionState.FAILED, reason=reason)
 
     async def _tell(self, meeting: Meeting, state: CaptionState, **fields: str) -> None:
         """Tell the room a change; the same state twice is no news."""

@@ -103,7 +103,8 @@ def _go_from_wheel(target: Path) -> Path:
 
 def _install(go: Path, scratch: Path, env: dict[str, str]) -> Path:
     # GOBIN of its own: the module's program is called plain `server`. -modcacherw: removable.
-    settings = {"CGO_ENABLED": "0", "GOBIN": str(scratch / "bin"), "GOFLAGS": "-modcacherw", **env}
+    flags = f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
+    settings = {"CGO_ENABLED": "0", "GOBIN": str(scratch / "bin"), "GOFLAGS": flags, **env}
     _run([str(go), "install", "-trimpath", _MODULE], what="could not build it", env=settings)
     return scratch / "bin" / "server"
 

@@ -10,6 +10,7 @@
        |- EngineFailedError       it was asked and did not answer
     |- StoreError             a store did not take or give lines
        |- StoreRefusedError       asking again at once can't help (wrong key, not found)
+    |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
 
 Only ``worker.py`` ends a process.
@@ -51,6 +52,10 @@ class StoreError(GreffierError):
 
 class StoreRefusedError(StoreError):
     """A store refused; asking again at once can't help."""
+
+
+class FencedError(GreffierError):
+    """A newer epoch serves the meeting."""
 
 
 class PluginError(GreffierError):

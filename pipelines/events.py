@@ -28,6 +28,7 @@ class CaptionState(StrEnum):
     STOPPED = "stopped"
     FAILED = "failed"
     NOT_DURABLE = "not durable"
+    DURABLE = "durable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     )
     drain_timeout: int = Field(
         default=3600,
-        ge=0,
+        ge=1,
         description="Seconds that running meetings may go on after SIGTERM.",
     )
     health_host: str = Field(

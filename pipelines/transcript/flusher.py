@@ -102,7 +102,7 @@ class Flusher:
     def notify(self) -> None:
         """Tell that the journal has one more line."""
         self._waiting += 1
-        if self._waiting >= LINES:
+        if self._waiting == LINES:
             self._ready.set()
 
     def close(self) -> None:
@@ -120,7 +120,8 @@ class Flusher:
             try:
                 await self._flush()
                 pause = INTERVAL
-            except StoreError as error:
+            except Exception as error:
+                # Also what no store should raise: the lines are in the journal, the others go on.
                 pause = min(pause * 2, LONGEST_PAUSE) if not self._closing else INTERVAL
                 log.warning(
                     "store not written, lines wait in the journal",
@@ -128,8 +129,14 @@ class Flusher:
                 )
 
     async def _flush(self) -> None:
-        while lines := self._journal.after(self._last, limit=BATCH):
+        while lines := await self._next_lines():
             await deliver(self._store, self._meeting, lines)
             self._last = lines[-1].sequence
             self._waiting -= len(lines)
             write_checkpoint(self._journal.path, self._store.name, self._last)
+
+    async def _next_lines(self) -> list[Line]:
+        lines = self._journal.recent_after(self._last, limit=BATCH)
+        if lines is None:
+            lines = await asyncio.to_thread(self._journal.older_after, self._last, limit=BATCH)
+        return lines

@@ -14,13 +14,12 @@ import fcntl
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pipelines.failpoints import armed, failpoint
-from pipelines.transcript.line import Line, TornLineError
+from pipelines.transcript.line import Line, TornLineError, distinct
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Journal:
         self._fd: int | None = None
         self._torn = False
         self._unsynced = False
-        self._pending: deque[Line] = deque()
+        self._pending: deque[bytes] = deque()
         self._recent: deque[Line] = deque(maxlen=RECENT)
 
     @property
@@ -49,8 +48,12 @@ class Journal:
         return not self._pending
 
     def append(self, line: Line) -> None:
-        """Write the line before returning; never raises for the disk's sake."""
-        self._pending.append(line)
+        """Write the line before returning; never raises for the disk's sake.
+
+        Raises:
+            ValueError: The line can't be encoded; nothing is written or kept.
+        """
+        self._pending.append(line.encode())
         self.write_pending()
         self._recent.append(line)
         if self.durable:
@@ -60,7 +63,7 @@ class Journal:
         """Write what the disk did not take before."""
         try:
             while self._pending:
-                self._write(self._pending[0].encode())
+                self._write(self._pending[0])
                 self._pending.popleft()
         except OSError as error:
             if len(self._pending) == 1:
@@ -69,22 +72,31 @@ class Journal:
     def sync(self) -> None:
         """Bring what was written to the disk; may take long, so call it from a thread."""
         if self._unsynced and self._fd is not None:
+            # Before the call: what is written during it needs another one.
             self._unsynced = False
             failpoint("fsync")
-            os.fsync(self._fd)
+            try:
+                os.fsync(self._fd)
+            except OSError:
+                self._unsynced = True
+                raise
 
-    def after(self, sequence: int, *, limit: int) -> list[Line]:
-        """Return up to ``limit`` lines that follow ``sequence``, in order."""
+    def recent_after(self, sequence: int, *, limit: int) -> list[Line] | None:
+        """Return up to ``limit`` lines that follow ``sequence``; None if they left memory."""
         if not self._recent or self._recent[-1].sequence <= sequence:
             return []
-        if self._recent[0].sequence <= sequence + 1:
-            first = sequence + 1 - self._recent[0].sequence
-            return [self._recent[i] for i in range(first, min(first + limit, len(self._recent)))]
-        older = (line for line in read_journal(self.path).lines if line.sequence > sequence)
-        # What the disk did not take is older than memory's oldest only when the disk was full
-        # for more than RECENT lines: then it is in the pending queue.
-        waiting = (line for line in self._pending if line.sequence > sequence)
-        return _take(limit, older) or _take(limit, waiting)
+        if self._recent[0].sequence > sequence + 1:
+            return None
+        first = sequence + 1 - self._recent[0].sequence
+        return [self._recent[i] for i in range(first, min(first + limit, len(self._recent)))]
+
+    def older_after(self, sequence: int, *, limit: int) -> list[Line]:
+        """Return up to ``limit`` lines that follow ``sequence`` from the file; from a thread."""
+        # What the disk did not take is older than memory's oldest only after a disk was full for
+        # more than RECENT lines.
+        waiting = [Line.decode(encoded) for encoded in tuple(self._pending)]
+        lines = distinct((*read_journal(self.path).lines, *waiting))
+        return [line for line in lines if line.sequence > sequence][:limit]
 
     def close(self) -> None:
         """Write what waits, sync, and let go of the lock."""
@@ -110,16 +122,21 @@ class Journal:
 
     def _open(self) -> int:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL: two writers that chose the same epoch can't both have it.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self.path, flags, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        directory = os.open(self.path.parent, os.O_RDONLY)
+        # It gets its name when it is locked: nobody ever sees a living writer's journal unlocked.
+        unlocked = self.path.with_suffix(f".{os.getpid()}.unlocked")
+        fd = os.open(unlocked, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.fsync(directory)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A link is refused where there is one: two writers can't have the same epoch.
+            os.link(unlocked, self.path)
+            sync_directory(self.path.parent)
+        except OSError:
+            os.close(fd)
+            raise
         finally:
-            os.close(directory)
-        return self._fd
+            unlocked.unlink(missing_ok=True)
+        self._fd = fd
+        return fd
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +164,13 @@ def read_journal(path: Path) -> JournalRead:
     return JournalRead(lines, torn)
 
 
-def _take(limit: int, lines: Iterator[Line]) -> list[Line]:
-    return [line for _, line in zip(range(limit), lines, strict=False)]
+def sync_directory(directory: Path) -> None:
+    """Bring the names in a directory to the disk: a new file is lost with power otherwise."""
+    fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def is_alive(path: Path) -> bool:

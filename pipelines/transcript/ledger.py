@@ -37,7 +37,8 @@ def journals_of(journal_dir: Path, meeting: str) -> list[Path]:
 
 def journals_in(directory: Path) -> list[Path]:
     """Return the paths of the journals in one meeting's directory, oldest epoch first."""
-    return sorted(directory.glob("*.jsonl"), key=epoch_of)
+    journals = (path for path in directory.glob("*.jsonl") if path.stem.isdecimal())
+    return sorted(journals, key=epoch_of)
 
 
 def epoch_of(journal: Path) -> int:
@@ -96,6 +97,9 @@ class Ledger:
         earlier = distinct(earlier)
         # The meeting began when its first epoch says so, also for a room that was made anew.
         began = [line.data["started_at"] for line in earlier if line.kind == "opened"]
+        highest = max((line.epoch for line in earlier), default=0)
+        if epoch <= highest:  # The journals are gone after a seal, and the clock may go back.
+            epoch = next_epoch([highest], now=0.0)
         return cls(
             meeting,
             epoch,
@@ -120,14 +124,15 @@ class Ledger:
 
         Raises:
             TypeError: ``data`` is not JSON-serialisable.
-            ValueError: It is longer than ``MAX_LINE`` bytes, or holds NaN or an infinity.
+            ValueError: It is longer than ``MAX_LINE`` bytes, or holds NaN or an infinity, or
+                ``at`` is no time.
         """
         size = len(json.dumps(data, allow_nan=False))
         if size > MAX_LINE:
             raise ValueError(f"a line holds at most {MAX_LINE} bytes, this one {size}")
-        self._sequence += 1
-        line = Line(self.meeting, self.epoch, self._sequence, kind, at, dict(data))
+        line = Line(self.meeting, self.epoch, self._sequence + 1, kind, at, dict(data))
         self._journal.append(line)
+        self._sequence += 1
         self._remember(line)
         for flusher in self._flushers:
             flusher.notify()
@@ -148,6 +153,10 @@ class Ledger:
             ),
             key=lambda caption: caption.at,
         )
+
+    def has(self, caption: CaptionFinal) -> bool:
+        """Tell whether this revision of the segment is kept."""
+        return (caption.segment, caption.revision) in self._captions
 
     def state(self, key: str) -> Any:
         """Return the last value appended for ``key`` as a ``state`` line, or None."""
@@ -186,7 +195,7 @@ class Ledger:
         match line.kind:
             case "final":
                 caption = caption_of(line, meeting_start=self.started_at)
-                self._captions[caption.segment, caption.revision] = caption
+                self._captions.setdefault((caption.segment, caption.revision), caption)
             case "state":
                 self._state[line.data["key"]] = line.data["value"]
             case "person":

@@ -35,7 +35,7 @@ async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path
 
     Args:
         meeting: The meeting's id.
-        epoch: Of the one who seals; a higher epoch in store or journals fences it.
+        epoch: Of the one who seals; an epoch above it that goes on fences it.
         store: Where the lines are, and where the artefacts go.
         journal_dir: Where the journals of all meetings are.
 
@@ -47,28 +47,30 @@ async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path
     """
     lines = await store.read(meeting)
     covers = _covered(lines)
-    newest = max([*covers, *map(epoch_of, journals_of(journal_dir, meeting))], default=epoch)
-    if newest > epoch:
-        log.info("not sealed, a newer epoch serves the meeting", extra={"epoch": newest})
-        return None
     seals = await store.seals(meeting)
     last = max(seals, default=0)
-    if last and seals[last] == covers:
+    sealed = seals.get(last, {})
+    if sealed == covers:
         return store.directory(meeting) / f"seal-{last}"
-    document = build_document(lines, seal=last + 1)
-    files = {f"transcript.{ending}": export(document) for ending, export in EXPORTS.items()}
+    journals = {epoch_of(path): path for path in journals_of(journal_dir, meeting)}
+    for newer in (other for other in {*covers, *journals} if other > epoch):
+        # One whose writer is dead here is sealed with this one; one that has no journal here is
+        # another machine's, and its own business until it is sealed.
+        goes_on = (
+            is_alive(journals[newer])
+            if newer in journals
+            else sealed.get(newer) != covers.get(newer)
+        )
+        if goes_on:
+            log.info("not sealed, a newer epoch serves the meeting", extra={"epoch": newer})
+            return None
+    files = await asyncio.to_thread(_artefacts, lines, last + 1)
     return await store.put_seal(meeting, last + 1, covers=covers, files=files)
 
 
-async def delete_journals(journals: Sequence[Path], meeting: str, stores: Sequence[Store]) -> None:
-    """Delete those journals of which every store, read back, has every line."""
-    kept = [{line.key for line in await store.read(meeting)} for store in stores]
-    for journal in journals:
-        keys = {line.key for line in (await asyncio.to_thread(read_journal, journal)).lines}
-        if all(keys <= store_keys for store_keys in kept):
-            await asyncio.to_thread(_delete, journal)
-        else:
-            log.error("journal not deleted, a store lacks lines", extra={"journal": journal.name})
+def _artefacts(lines: Sequence[Line], number: int) -> dict[str, str]:
+    document = build_document(lines, seal=number)
+    return {f"transcript.{ending}": export(document) for ending, export in EXPORTS.items()}
 
 
 async def replay(journal: Path, stores: Sequence[Store]) -> int:
@@ -107,10 +109,11 @@ async def recover(journal_dir: Path, stores: Sequence[Store], *, is_open: IsOpen
     for directory in await asyncio.to_thread(_directories, journal_dir):
         try:
             await _recover_meeting(directory, journal_dir, stores, is_open)
-        except (StoreError, ConnectionError, OSError) as error:
+        except Exception as error:
+            # Whatever is wrong with one meeting, the others are recovered.
             log.warning(
                 "meeting not recovered, next try later",
-                extra={"journal": directory.name, "cause": str(error)},
+                extra={"journal": directory.name, "cause": f"{type(error).__name__}: {error}"},
             )
 
 
@@ -139,20 +142,47 @@ async def _recover_meeting(
 async def close_meeting(
     meeting: str, epoch: int, journal_dir: Path, stores: Sequence[Store]
 ) -> Path | None:
-    """Seal the meeting and delete its journals; the caller's own may still be locked by it.
+    """Give the stores what they lack, seal the meeting, delete the journals of the dead.
+
+    The journal of ``epoch`` is the caller's own and goes too; that of another living writer stays.
 
     Raises:
         StoreError: A store failed; everything is still there for the next try.
     """
-    journals = journals_of(journal_dir, meeting)
-    for path in journals:
-        await replay(path, stores)
+    journals = [
+        path
+        for path in journals_of(journal_dir, meeting)
+        if epoch_of(path) == epoch or not is_alive(path)
+    ]
+    for store in stores:
+        await _complete(store, meeting, journals)
     files = next(store for store in stores if isinstance(store, FilesStore))
     sealed = await seal(meeting, epoch=epoch, store=files, journal_dir=journal_dir)
     if sealed:
-        await delete_journals(journals, meeting, stores)
+        for path in journals:
+            await asyncio.to_thread(_delete, path)
         log.info("meeting sealed", extra={"seal": sealed.name, "epoch": epoch})
     return sealed
+
+
+async def _complete(store: Store, meeting: str, journals: Sequence[Path]) -> None:
+    """Read the store back by id and give it what it lacks, whatever a checkpoint says.
+
+    Raises:
+        StoreError: It lacks lines even then.
+    """
+    for journal in journals:
+        lines = (await asyncio.to_thread(read_journal, journal)).lines
+        failpoint("replay")
+        for final_look in (False, True):
+            kept = {line.key for line in await store.read(meeting)}
+            lacking = [line for line in lines if line.key not in kept]
+            if not lacking:
+                break
+            if final_look:
+                raise StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
+            for start in range(0, len(lacking), BATCH):
+                await deliver(store, meeting, lacking[start : start + BATCH])
 
 
 def _directories(journal_dir: Path) -> list[Path]:

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol.models import ParticipantInfo
 
-from agents.dispatch import FULL, JOB_KEY, Accept, Claim, Refuse, answer, ghosts, reported_load
+from agents.dispatch import (
+    EPOCH,
+    FULL,
+    JOB_KEY,
+    Accept,
+    Claim,
+    Refuse,
+    answer,
+    others,
+    reported_load,
+)
 
 CLAIM = Claim("RM_1", "greffier", "")
 
@@ -60,22 +70,27 @@ def test_the_load_grows_with_the_meetings_and_never_makes_livekit_drop_a_dispatc
     assert load <= reported_load(meetings + 1, most=most)
 
 
-def person(identity: str, *, agent: bool = True, key: str = "") -> ParticipantInfo:
+def test_when_nobody_can_be_asked_the_identity_is_one_that_no_ghost_has() -> None:
+    assert decide(present=None) == Accept("greffier-standup-e5001", 5001)
+
+
+def person(identity: str, *, epoch: int = 0, agent: bool = True, key: str = "") -> ParticipantInfo:
     kind = ParticipantInfo.Kind.AGENT if agent else ParticipantInfo.Kind.STANDARD
-    return ParticipantInfo(identity=identity, kind=kind, attributes={JOB_KEY: key})
+    attributes = {JOB_KEY: key, EPOCH: str(epoch)}
+    return ParticipantInfo(identity=identity, kind=kind, attributes=attributes)
 
 
-def test_only_what_earlier_epochs_of_this_job_left_is_a_ghost() -> None:
+def test_only_other_epochs_of_this_job_are_its_ghosts_or_its_successors() -> None:
     listed = [
-        person("greffier-standup"),
-        person("greffier-standup-e12"),
-        person("greffier-standup-e99"),
+        person("greffier-standup", epoch=3),
+        person("greffier-standup-e12", epoch=12),
+        person("greffier-standup-e99", epoch=99),
         person("greffier-standup-echo"),
         person("greffier-standup-e13", key="recording-1"),
         person("greffier-standup-e14", agent=False),
         person("other-standup"),
     ]
-    found = ghosts(
+    found = others(
         listed, agent_name="greffier", room="standup", job_key="", me="greffier-standup-e99"
     )
-    assert found == ["greffier-standup", "greffier-standup-e12"]
+    assert found == {"greffier-standup": 3, "greffier-standup-e12": 12}

@@ -50,7 +50,7 @@ def test_when_the_disk_is_full_lines_wait_and_are_written_in_order_later(
         journal.append(line(2))
         journal.append(line(3))
         assert not journal.durable
-        assert journal.after(0, limit=9) == [line(1), line(2), line(3)]
+        assert journal.recent_after(0, limit=9) == [line(1), line(2), line(3)]
     journal.append(line(4))
     assert journal.durable
     read = read_journal(journal.path)
@@ -62,15 +62,16 @@ def test_a_directory_that_can_not_be_made_costs_durability_not_lines(tmp_path: P
     journal = Journal(tmp_path / "m" / "7.jsonl")
     journal.append(line(1))
     assert not journal.durable
-    assert journal.after(0, limit=9) == [line(1)]
+    assert journal.recent_after(0, limit=9) == [line(1)]
 
 
 def test_a_store_that_is_far_behind_reads_the_file(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "7.jsonl")
     for n in range(1, RECENT + 101):
         journal.append(line(n))
-    assert [kept.sequence for kept in journal.after(3, limit=4)] == [4, 5, 6, 7]
-    assert [kept.sequence for kept in journal.after(RECENT + 99, limit=4)] == [RECENT + 100]
+    assert journal.recent_after(3, limit=4) is None
+    assert [kept.sequence for kept in journal.older_after(3, limit=4)] == [4, 5, 6, 7]
+    assert journal.recent_after(RECENT + 99, limit=4) == [line(RECENT + 100)]
 
 
 def test_a_journal_is_alive_until_its_writer_lets_go(tmp_path: Path) -> None:
@@ -87,3 +88,28 @@ def test_two_writers_can_not_have_the_same_epoch(tmp_path: Path) -> None:
     second.append(line(1))
     assert not second.durable
     assert read_journal(first.path).lines == [line(1)]
+
+
+def test_a_line_that_can_not_be_encoded_is_refused_and_blocks_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "7.jsonl")
+    with pytest.raises(ValueError, match="year"):
+        journal.append(Line("meeting", 7, 1, "note", 1e12, {}))
+    journal.append(line(1))
+    assert read_journal(journal.path).lines == [line(1)]
+
+
+def test_a_failed_sync_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "7.jsonl")
+    journal.append(line(1))
+    synced: list[int] = []
+
+    def fails(_fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="Input"):
+            journal.sync()
+    monkeypatch.setattr(os, "fsync", synced.append)
+    journal.sync()
+    assert len(synced) == 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import stamina
 
+from pipelines.errors import StoreError
 from pipelines.events import CaptionFinal
 from pipelines.transcript.ledger import Ledger, journals_of
 from pipelines.transcript.line import Line
@@ -137,15 +139,64 @@ async def test_a_meeting_that_goes_on_after_its_seal_gets_a_second_one(
     assert segments_of(store.directory("m") / "seal-2") == ["a", "b"]
 
 
-async def test_a_journal_is_kept_until_the_store_has_every_line(
-    journal_dir: Path, store: FilesStore
+async def test_lines_that_a_store_has_lost_are_given_again_whatever_its_checkpoint_says(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
 ) -> None:
     (await speak(journal_dir, store, "a", "b")).release()
-    await store.append(
-        "m", [Line("m", 7, n, "state", 1.0, {"key": "k", "value": n}) for n in (1, 2, 9)]
-    )
-    await close_meeting("m", 7, journal_dir, [store])
+    await recover(journal_dir, [store], is_open=is_open)
+    moved = FilesStore(tmp_path / "moved")
+    await recover(journal_dir, [moved], is_open=is_over)
+    assert segments_of(moved.directory("m") / "seal-1") == ["a", "b"]
+
+
+async def test_a_journal_is_kept_while_a_store_lacks_a_line(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    class Forgets(FilesStore):
+        async def append(self, meeting: str, lines: Sequence[Line]) -> None:
+            await super().append(meeting, lines[:1])
+
+    (await speak(journal_dir, store, "a", "b")).release()
+    with pytest.raises(StoreError):
+        await close_meeting("m", 7, journal_dir, [Forgets(store.directory("x"))])
     assert len(journals_of(journal_dir, "m")) == 1
+
+
+async def test_two_jobs_of_one_meeting_end_in_any_order_and_every_line_is_sealed(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    older = await speak(journal_dir, store, "a")
+    newer = await speak(journal_dir, store, "b", epoch=8)
+    await close_meeting("m", 8, journal_dir, [store])
+    newer.release()
+    assert [path.stem for path in journals_of(journal_dir, "m")] == ["7"]
+    older.append("state", {"key": "k", "value": 1}, at=1.0)
+    assert await close_meeting("m", 7, journal_dir, [store])
+    older.release()
+    assert journals_of(journal_dir, "m") == []
+    assert segments_of(store.directory("m") / "seal-2") == ["a", "b"]
+
+
+async def test_what_can_not_be_recovered_does_not_keep_others_from_it(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    bad = journal_dir / "bad" / "7.jsonl"
+    bad.parent.mkdir(parents=True)
+    bad.write_bytes(Line("bad", 7, 1, "opened", 1.0, {"nothing": "known"}).encode())
+    (await speak(journal_dir, store, "a")).release()
+    await recover(journal_dir, [store], is_open=is_over)
+    assert list(await store.seals("m")) == [1]
+    assert bad.exists()
+
+
+async def test_a_meeting_that_re_opens_while_the_clock_went_back_gets_a_higher_epoch(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    (await speak(journal_dir, store, "a")).release()
+    await close_meeting("m", 7, journal_dir, [store])
+    again = await speak(journal_dir, store, "b", epoch=5)
+    assert again.epoch == 8
+    again.release()
 
 
 async def test_sealing_what_is_sealed_changes_nothing(journal_dir: Path, store: FilesStore) -> None:

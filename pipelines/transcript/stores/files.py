@@ -23,7 +23,7 @@ from typing import Final
 
 from pipelines.errors import StoreError
 from pipelines.failpoints import failpoint
-from pipelines.transcript.journal import read_journal
+from pipelines.transcript.journal import read_journal, sync_directory
 from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.paths import meeting_key
 
@@ -71,10 +71,13 @@ class FilesStore:
     def _append(self, meeting: str, lines: Sequence[Line]) -> None:
         path = self.directory(meeting) / "lines" / f"{lines[0].epoch}.jsonl"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
             with _locked(path) as fd:
-                kept = _mend(fd)
-                new = [line for line in lines if line.sequence > kept]
+                last = _mend(fd)
+                new = [line for line in lines if line.sequence > last]
+                if len(new) < len(lines):  # Given again, after a crash; only then is it read.
+                    kept = {line.sequence for line in read_journal(path).lines}
+                    new = [line for line in lines if line.sequence not in kept]
                 half = len(new) // 2
                 _write_all(fd, b"".join(line.encode() for line in new[:half]))
                 failpoint("mid_flush")
@@ -106,7 +109,7 @@ class FilesStore:
         unfinished = final.with_name(f".{final.name}.{os.getpid()}")
         seal = json.dumps({"seal": number, "covers": dict(covers)}, indent=1)
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(final.parent)
             with _locked(final.parent / ".lock"):
                 for stale in final.parent.glob(".seal-*"):
                     shutil.rmtree(stale)
@@ -115,9 +118,16 @@ class FilesStore:
                     _write_synced(unfinished / name, text)
                 failpoint("seal")
                 unfinished.rename(final)
+                sync_directory(final.parent)
         except OSError as error:
             raise StoreError(f"files store: {error}") from error
         return final
+
+
+def _make_directory(directory: Path) -> None:
+    if not directory.is_dir():
+        directory.mkdir(parents=True, exist_ok=True)
+        sync_directory(directory.parent)
 
 
 @contextmanager
@@ -125,6 +135,8 @@ def _locked(path: Path) -> Iterator[int]:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
+        if not os.fstat(fd).st_size:
+            sync_directory(path.parent)
         yield fd
     finally:
         os.close(fd)
