@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from functools import partial
 from typing import NoReturn
 
@@ -86,6 +87,7 @@ def build_server(settings: Settings) -> AgentServer:
         load_threshold=math.inf,
         num_idle_processes=1,
         initialize_process_timeout=60.0,
+        max_retry=sys.maxsize,  # However long LiveKit is away, the worker waits for it.
         drain_timeout=settings.drain_timeout,
         session_end_timeout=shutdown.SESSION_END,
         shutdown_process_timeout=shutdown.SHUTDOWN_PROCESS,

@@ -32,6 +32,9 @@ QUEUE_MS: Final = 10_000
 LAST_WORD: Final = 0.2
 """Seconds that the stream stays open after mute: what was said before is still on its way."""
 
+LISTEN_AGAIN: Final = 1.0
+"""Seconds until a track that could not be read is opened again."""
+
 Speech = SpeechStarted | AudioChunk | SpeechEnded
 
 
@@ -134,12 +137,12 @@ class Listener:
         return None if self._gone else next(open_tracks, None)
 
     async def _listen_safely(self, track: rtc.Track) -> None:
-        """Listen, and listen again a second after whatever goes wrong: people speak on."""
+        """Listen, and listen again after whatever goes wrong: people speak on."""
         try:
             await self._listen(track)
         except Exception:
-            log.exception("audio not read, next try in a second")
-            await asyncio.sleep(1.0)
+            log.exception("audio not read, next try soon")
+            await asyncio.sleep(LISTEN_AGAIN)
 
     async def _listen(self, track: rtc.Track) -> None:
         """Read a track until it is muted or gone, and what was said before that has arrived."""

@@ -195,11 +195,9 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [
-                f"{cls._variable_of(problem['loc'])}: {problem['msg']}"
-                for problem in error.errors(include_input=False, include_url=False)
-            ]
-            raise SettingsError("\n".join(lines)) from None
+            problems = error.errors(include_input=False, include_url=False)
+            lines = [f"{cls._variable_of(one['loc'])}: {one['msg']}" for one in problems]
+            raise SettingsError("\n".join(lines).replace("Value error, ", "")) from None
 
     @classmethod
     def _variable_of(cls, location: tuple[int | str, ...]) -> str:

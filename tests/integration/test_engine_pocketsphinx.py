@@ -130,14 +130,18 @@ async def test_words_are_shown_while_they_are_said_and_settled_soon_after(
 
 
 async def test_what_is_heard_does_not_depend_on_who_spoke_before(engine: MakeEngine) -> None:
-    alone = [await text_of(engine(1), speech(n)) for n in (4, 5)]
+    quiet = (speech(2) * 0.02).astype(np.int16)
+    alone = await text_of(engine(1), quiet)
+    assert "thousand dollars" in alone
     one = engine(1)
-    assert [await text_of(one, speech(n)) for n in (4, 5, 4)] == [*alone, alone[0]]
+    await text_of(one, speech(1))
+    assert await text_of(one, quiet) == alone
 
 
 async def test_a_span_whose_child_is_killed_loses_no_word(engine: MakeEngine) -> None:
     one = engine(1)
     whole = await text_of(one, speech(0))
+    assert len(whole.split()) > 10
     recognition = begin(one)
     samples = speech(0)
     killed = one.child_pids[0]

@@ -22,10 +22,9 @@ from bench.sealed_transcript import find_seals
 
 EXAMPLE = ROOT / "examples" / "greffier-wordcount"
 TIMEOUT = 30.0  # seconds for what takes a few
-NOISE = 0.4  # seconds that a busy machine may add
 
 THREE = Turns(speakers=3, step=1.5, period=5.0, rounds=3)
-TEN = Turns(speakers=10, step=0.1, period=5.0, rounds=2)
+TEN = Turns(speakers=10, step=0.1, period=5.0, rounds=3)
 ONCE = Turns(speakers=2, step=1.0, period=4.0, rounds=1)
 
 
@@ -139,11 +138,9 @@ async def test_hostile_plugins_are_told_failed_and_captions_and_other_plugins_go
 def test_hostile_plugins_do_not_make_captions_late(
     meetings: PluginMeetings, room: str, turns: Turns
 ) -> None:
-    without = meetings.delays(room, turns, "echo")
-    hostile = meetings.delays(f"{room}-hostile", turns, "echo", HOSTILE)
-    assert hostile.percentile(95) <= 2 * without.percentile(95) + NOISE, (
-        f"without: {without}; with: {hostile}"
-    )
+    without = meetings.delays(f"{room}-1", turns, "echo")
+    hostile = meetings.delays(f"{room}-2", turns, "echo", HOSTILE)
+    assert hostile.percentile(95) <= 2 * without.percentile(95), f"{without}; with: {hostile}"
 
 
 async def test_a_second_meeting_under_one_name_has_nothing_of_the_first(

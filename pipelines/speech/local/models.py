@@ -53,9 +53,10 @@ class Pocketsphinx:
     """The en-us model of pocketsphinx's wheel.
 
     The acoustic front end subtracts the mean of the cepstrum. Left alone it starts from a constant
-    and carries the mean from one utterance to the next: the first words suffer, and one speaker's
-    voice spoils the next one's. So the first 1.5 s are heard twice: once for their mean only
-    (cheap), then from the start with it. The figures are in ``docs/engines.md``.
+    and carries the mean from one utterance to the next: the first words suffer, and after one
+    speaker a much quieter one is not understood at all. So the front end is made anew for each
+    utterance, and the first 1.5 s are heard twice: once for their mean only (cheap), then from the
+    start with it. The figures are in ``docs/engines.md``.
     """
 
     def __init__(self) -> None:
@@ -108,11 +109,10 @@ class Pocketsphinx:
     def _begin(self) -> None:
         head = bytes(self._head)
         self._head.clear()
+        self._decoder.reinit_feat()  # one that has heard a stream takes no mean of a whole
         self._decoder.start_utt()
         self._decoder.process_raw(head, no_search=True, full_utt=True)
-        mean = self._decoder.get_cmn()
         self._decoder.end_utt()
-        self._decoder.set_cmn(mean)
         self._decoder.start_utt()
         self._decoder.process_raw(head)
         self._running = True
