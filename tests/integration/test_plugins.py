@@ -23,8 +23,8 @@ from bench.sealed_transcript import find_seals
 EXAMPLE = ROOT / "examples" / "greffier-wordcount"
 TIMEOUT = 30.0  # seconds for what takes a few
 
-THREE = Turns(speakers=3, step=1.5, period=5.0, rounds=3)
-TEN = Turns(speakers=10, step=0.1, period=5.0, rounds=5)  # Who falls behind takes a while.
+THREE = Turns(speakers=3, step=1.5, period=4.5, rounds=3)
+TEN = Turns(speakers=10, step=0.1, period=4.5, rounds=5)  # Who falls behind takes a while.
 ONCE = Turns(speakers=2, step=1.0, period=4.0, rounds=1)
 
 

@@ -106,7 +106,7 @@ class Held:
         return self._stack.enter_context(reader)
 
     def speak(self, rounds: int = 1) -> PublisherProcess:
-        options = ("--script", str(self._stage.script), "--rounds", str(rounds), "--linger", "1")
+        options = ("--script", str(self._stage.script), "--rounds", str(rounds), "--linger", "0.8")
         wait = ("--wait-subscribed", str(TIMEOUT))
         env = self._stage.livekit.env()
         people = PublisherProcess(env, self.room, *options, *wait, directory=self._directory)
