@@ -103,6 +103,9 @@ class Delays:
         known = tuple(final for final in finals if final is not None)
         return cls(known, len(finals) - len(known))
 
+    def __add__(self, other: Delays) -> Delays:
+        return Delays(self.seconds + other.seconds, self.missing + other.missing)
+
     def percentile(self, percent: float) -> float:
         """Return the delay that ``percent`` % do not exceed; a missing one is infinitely late."""
         return percentile([*self.seconds, *[float("inf")] * self.missing], percent)
@@ -178,11 +181,11 @@ class PluginMeetings:
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.plugins", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="of the meeting of three")
+    parser.add_argument("--blocks", type=int, default=4, help="meetings of each kind")
     options = parser.parse_args()
     held = {
-        "pocketsphinx": Turns(speakers=3, step=2.5, period=7.5, rounds=options.rounds),
-        "echo": Turns(speakers=10, step=0.1, period=6.0, rounds=max(1, options.rounds // 2)),
+        "pocketsphinx": Turns(speakers=3, step=2.5, period=7.5, rounds=5),
+        "echo": Turns(speakers=10, step=0.1, period=6.0, rounds=3),
     }
     with (
         tempfile.TemporaryDirectory(prefix="greffier-plugins-") as directory,
@@ -190,14 +193,24 @@ def main() -> int:
         PluginMeetings(server, Path(directory), HOSTILE_PACKAGE) as meetings,
     ):
         for engine, turns in held.items():
-            print(f"{turns.speakers} speakers, {engine}; load {os.getloadavg()[0]:.2f}", flush=True)
-            without = meetings.delays(f"{engine}-without", turns, engine)
-            print(f"  without: {without}", flush=True)
-            hostile = meetings.delays(f"{engine}-with", turns, engine, HOSTILE)
-            print(f"  with {', '.join(HOSTILE)}: {hostile}")
-            ratio = hostile.percentile(95) / without.percentile(95)
-            print(f"  p95 with / without: {ratio:.2f}; load {os.getloadavg()[0]:.2f}", flush=True)
+            print(f"{turns.speakers} speakers, {engine}:", flush=True)
+            _compare(meetings, turns, engine, options.blocks)
     return 0
+
+
+def _compare(meetings: PluginMeetings, turns: Turns, engine: str, blocks: int) -> None:
+    """Hold short meetings in turn, so that what else the machine does weighs on both kinds."""
+    kinds: Mapping[str, Sequence[str]] = {"without": (), f"with {', '.join(HOSTILE)}": HOSTILE}
+    totals = dict.fromkeys(kinds, Delays((), 0))
+    for block in range(blocks):
+        for kind, plugins in kinds.items():
+            delays = meetings.delays(f"{engine}-{block}-{len(plugins)}", turns, engine, plugins)
+            totals[kind] += delays
+            print(f"    {kind}: {delays}; load {os.getloadavg()[0]:.1f}", flush=True)
+    for kind, delays in totals.items():
+        print(f"  {kind}: {delays}")
+    without, hostile = (delays.percentile(95) for delays in totals.values())
+    print(f"  p95 with / without: {hostile / without:.2f}", flush=True)
 
 
 if __name__ == "__main__":
