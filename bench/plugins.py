@@ -168,8 +168,10 @@ class PluginMeetings:
     def delays(self, room: str, turns: Turns, engine: str, plugins: Sequence[str] = ()) -> Delays:
         """Hold a meeting to its end and return how late the captions were."""
         with self.hold(room, turns, engine, plugins) as (reader, people):
-            if status := people.wait(timeout=turns.rounds * turns.period + 2 * _LISTEN_TIMEOUT):
-                raise people.error(f"ended with status {status}")
+            status = people.wait(timeout=turns.rounds * turns.period + 2 * _LISTEN_TIMEOUT)
+            # Not the status: livekit 1.1.21 aborts now and then when Python is finalised.
+            if not people.truth("meeting_ended"):
+                raise people.error(f"ended with status {status} in the middle")
             return Delays.of(people.truth(), reader.received())
 
     async def _open(self, room: str, metadata: Mapping[str, Any]) -> None:

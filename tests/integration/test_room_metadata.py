@@ -115,7 +115,8 @@ class Held:
     async def say_it(self) -> None:
         """Say the sentence and stay for what becomes of it."""
         people = self.speak()
-        assert await asyncio.to_thread(people.wait, timeout=TIMEOUT) == 0
+        await asyncio.to_thread(people.wait, timeout=TIMEOUT)
+        assert people.truth("meeting_ended")
 
     async def set_metadata(self, metadata: Metadata) -> None:
         await self.rooms.set_metadata(self.room, metadata)
