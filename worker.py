@@ -9,7 +9,8 @@ import asyncio
 import math
 import sys
 from functools import partial
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 from livekit.agents import AgentServer, WorkerPermissions
@@ -22,11 +23,15 @@ from agents.dispatch import Dispatcher, reported_load
 from agents.doctor import diagnose, print_checks
 from agents.job import end_job, prepare_process, run_job
 from agents.livekit_compat import run_worker
+from agents.metrics_endpoint import serve_metrics
 from agents.recovery import Recovery
 from agents.registry import load_specs
+from agents.status import print_status, read_status, status_json
 from pipelines.errors import GreffierError
+from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
+from pipelines.transcript.stores.open_stores import open_stores
 
 app = typer.Typer(
     help="Meeting agents for LiveKit: live captions that are shown and kept.",
@@ -55,7 +60,7 @@ def settings() -> None:
     values = _settings()
     for name, field in Settings.model_fields.items():
         value = getattr(values, name)
-        shown = ",".join(value) if isinstance(value, tuple) else str(value)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         if isinstance(value, SecretStr):
             shown = "(set)" if value.get_secret_value() else ""
         table.add_row(Settings.variable(name), shown, field.description or "")
@@ -68,8 +73,28 @@ def doctor() -> None:
     raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
 
 
-def build_server(settings: Settings) -> AgentServer:
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Print what the journals here hold and what each store lacks; from the files alone."""
+    settings = _settings()
+    try:
+        journals = read_status(settings)
+    except GreffierError as error:
+        _fail(str(error))
+    if as_json:
+        typer.echo(status_json(journals))
+    else:
+        print_status(settings, journals)
+
+
+def build_server(settings: Settings, *, metrics_directory: Path | None = None) -> AgentServer:
     """Return the worker of ``settings``, not running yet.
+
+    Args:
+        settings: The process's settings.
+        metrics_directory: By which its processes share what they count.
 
     Raises:
         PluginError: An installed agent can't be loaded.
@@ -89,6 +114,7 @@ def build_server(settings: Settings) -> AgentServer:
         initialize_process_timeout=60.0,
         max_retry=sys.maxsize,  # However long LiveKit is away, the worker waits for it.
         drain_timeout=settings.drain_timeout,
+        prometheus_multiproc_dir=str(metrics_directory) if metrics_directory else None,
         session_end_timeout=shutdown.SESSION_END,
         shutdown_process_timeout=shutdown.SHUTDOWN_PROCESS,
     )
@@ -100,6 +126,7 @@ def build_server(settings: Settings) -> AgentServer:
         on_session_end=end_job,
     )
     recovery = Recovery(settings)
+    server.on("worker_started", metrics)  # Not before: LiveKit empties the directory.
     server.on("worker_started", recovery.start)
     return server
 
@@ -120,11 +147,17 @@ def _serve(*, dev: bool) -> None:
         _fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
     try:
         engine = Engines(settings).resolve()
-        server = build_server(settings)
+        open_stores(settings)  # An address or key that can't be used is told now, not in a meeting.
+        with serve_metrics(settings) as shared:
+            directory = shared.directory if shared else None
+            server = build_server(settings, metrics_directory=directory)
+            console = Console(stderr=True)
+            console.print(f"speech engine: {engine}", highlight=False)
+            if shared:
+                console.print(f"metrics: {shared.address}", highlight=False)
+            run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
     except GreffierError as error:
         _fail(str(error))
-    Console(stderr=True).print(f"speech engine: {engine}", highlight=False)
-    run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
 
 
 def _settings() -> Settings:

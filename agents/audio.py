@@ -18,6 +18,7 @@ from livekit import rtc
 from agents.mailbox import Mailbox
 from agents.plugin import AudioChunk
 from pipelines.events import Event, SpeechEnded, SpeechStarted
+from pipelines.metrics import metrics
 from pipelines.speech.clock import MediaClock
 from pipelines.speech.segmenter import Ended, Started
 from pipelines.speech.spans import Piece, SpanDetector
@@ -179,6 +180,7 @@ class Listener:
         media = 0.0
         try:
             async for event in stream:
+                metrics().audio_frames.inc()
                 samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
                 media += len(samples) / SAMPLE_RATE
                 clock.observe(media, time.time())

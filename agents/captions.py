@@ -1,9 +1,9 @@
 """Shows captions and notices to the people in the room.
 
-Captions go as LiveKit's own clients expect them: one complete text stream per update on
-``lk.transcription``, sent in the speaker's name, with the attributes ``lk.segment_id``,
-``lk.transcription_final`` and ``lk.transcribed_track_id``. Notices are JSON text streams on
-``greffier.status``; who joins later is told those that still hold.
+Captions go in every format that the operator's setting names (``caption_formats.py``), each on a
+lane of its own: a format that fails is tried again by itself, and neither holds up nor repeats
+another. Notices are JSON text streams on ``greffier.status`` with the agent's identity as an
+attribute; who joins later is told those that still hold.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from livekit import rtc
 
+from agents.caption_formats import CaptionFormat, make_format
 from pipelines.events import CaptionFinal, CaptionInterim
 from pipelines.failpoints import failpoint
+from pipelines.metrics import metrics
+from pipelines.settings import CaptionFormatName
 from pipelines.transcript.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-TRANSCRIPTION: Final = "lk.transcription"
 STATUS: Final = "greffier.status"
+
+AGENT: Final = "greffier.agent"
+"""Attribute of a notice: the identity to call RPC methods of. Clients see neither a hidden agent
+nor its identity as the sender of a stream."""
 
 SEND_AGAIN: Final = 0.3
 """Seconds until a final that could not be sent is tried again: the connection is being mended."""
@@ -38,27 +44,49 @@ NOTICES: Final = 100
 """Notices that wait at most; an agent that tells more loses its oldest."""
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 class Captions:
-    """Sends what is offered, in order; offering never waits.
+    """Sends what is offered, in order in each format; offering never waits.
+
+    The first format leads: notices go with it, after the finals that were offered before them.
 
     Args:
         room: A connected room.
         interim_interval: Least seconds between two interims of one speaker.
+        formats: How captions are sent; at least one.
+        meeting_start: Unix seconds, from which packets with media time count.
+        before_final: Awaited right before each format sends a final; short, and never raises.
     """
 
-    def __init__(self, room: rtc.Room, *, interim_interval: float) -> None:
-        self._room = room
-        self._outbox = Outbox(interim_interval)
-        self._notices: deque[tuple[str, list[str]]] = deque(maxlen=NOTICES)
+    def __init__(
+        self,
+        room: rtc.Room,
+        *,
+        interim_interval: float,
+        formats: Sequence[CaptionFormatName] = ("text-stream",),
+        meeting_start: float = 0.0,
+        before_final: Callable[[], Awaitable[None]] = _at_once,
+    ) -> None:
         self._standing: dict[str, str] = {}
-        self._offered = asyncio.Event()
-        self._closing = False
-        self._refused = 0
+        self._lanes = [
+            _Lane(
+                room,
+                name,
+                make_format(name, room, meeting_start=meeting_start),
+                interim_interval=interim_interval,
+                before_final=before_final,
+                leads=index == 0,
+            )
+            for index, name in enumerate(formats)
+        ]
 
     def offer(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Show a caption soon; of several interims of a segment only the latest."""
-        self._outbox.offer(caption)
-        self._offered.set()
+        for lane in self._lanes:
+            lane.offer(caption)
 
     def notify(self, kind: str, fields: Mapping[str, Any], *, about: str = "") -> None:
         """Tell the room a fact, as JSON ``{"type": kind, ...fields}``.
@@ -67,8 +95,7 @@ class Captions:
         """
         notice = json.dumps({"type": kind, **fields})
         self._standing[f"{kind}/{about}"] = notice
-        self._notices.append((notice, []))
-        self._offered.set()
+        self._lanes[0].tell(notice)
 
     def withdraw(self, kind: str, *, about: str) -> None:
         """Have a fact hold no longer: who joins from now on is not told."""
@@ -76,16 +103,62 @@ class Captions:
 
     def welcome(self, identity: str) -> None:
         """Tell somebody who joins what still holds."""
-        self._notices.extend((notice, [identity]) for notice in self._standing.values())
-        self._offered.set()
+        for notice in self._standing.values():
+            self._lanes[0].tell(notice, identity)
 
     def close(self) -> None:
         """Let :meth:`run` send what waits and return."""
+        for lane in self._lanes:
+            lane.close()
+
+    async def run(self) -> None:
+        """Send until closed and every final and notice is sent."""
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._lanes:
+                tasks.create_task(lane.run())
+
+
+class _Lane:
+    """One format's way to the room: its own order, attempts and failures."""
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        name: str,
+        form: CaptionFormat,
+        *,
+        interim_interval: float,
+        before_final: Callable[[], Awaitable[None]],
+        leads: bool,
+    ) -> None:
+        self._room = room
+        self._name = name
+        self._form = form
+        self._before_final = before_final
+        self._leads = leads
+        self._outbox = Outbox(interim_interval)
+        self._known_at: deque[float] = deque()  # of the finals that wait, in their order
+        self._notices: deque[tuple[str, list[str]]] = deque(maxlen=NOTICES)
+        self._offered = asyncio.Event()
+        self._closing = False
+        self._refused = 0
+
+    def offer(self, caption: CaptionInterim | CaptionFinal) -> None:
+        if self._form.carries(caption):
+            if isinstance(caption, CaptionFinal):
+                self._known_at.append(time.monotonic())
+            self._outbox.offer(caption)
+            self._offered.set()
+
+    def tell(self, notice: str, *to: str) -> None:
+        self._notices.append((notice, list(to)))
+        self._offered.set()
+
+    def close(self) -> None:
         self._closing = True
         self._offered.set()
 
     async def run(self) -> None:
-        """Send until closed and every final and notice is sent."""
         while True:
             self._offered.clear()
             if not len(self._outbox) and self._notices:
@@ -101,29 +174,26 @@ class Captions:
 
     async def _send(self, caption: CaptionInterim | CaptionFinal) -> None:
         final = isinstance(caption, CaptionFinal)
+        if final:
+            await self._before_final()
         try:
-            writer = await self._room.local_participant.stream_text(
-                topic=TRANSCRIPTION,
-                sender_identity=caption.identity,
-                attributes={
-                    "lk.segment_id": caption.segment,
-                    "lk.transcription_final": "true" if final else "false",
-                    "lk.transcribed_track_id": caption.track,
-                },
-            )
-            await writer.write(caption.text)
-            await writer.aclose()
+            await self._form.send(caption)
         except Exception as error:
             # rtc raises bare exceptions for whatever its native part says.
             await self._not_sent(caption, error)
         else:
             self._refused = 0
+            kind = "final" if final else "interim"
+            metrics().captions_sent.labels(kind, self._name).inc()
             if final:
+                took = time.monotonic() - self._known_at.popleft()
+                metrics().publish_time.labels(self._name).observe(took)
+            if final and self._leads:  # In one lane only: a final passes it once.
                 failpoint("publish")
 
     async def _not_sent(self, caption: CaptionInterim | CaptionFinal, error: Exception) -> None:
         # The message may quote the text, so only the kind of error is logged.
-        cause = {"cause": type(error).__name__}
+        cause = {"format": self._name, "cause": type(error).__name__}
         self._refused += self._room.isconnected()
         if self._refused < ATTEMPTS:
             log.warning("caption not sent, a final is sent again", extra=cause)
@@ -132,11 +202,18 @@ class Captions:
         else:
             log.error("caption given up, it is in the journal", extra=cause)
             self._refused = 0
+            if isinstance(caption, CaptionFinal):
+                self._known_at.popleft()
+                metrics().captions_given_up.labels(self._name).inc()
 
     async def _send_notice(self, notice: str, to: list[str]) -> None:
         try:
-            await self._room.local_participant.send_text(
-                notice, topic=STATUS, destination_identities=to or None
+            participant = self._room.local_participant
+            await participant.send_text(
+                notice,
+                topic=STATUS,
+                destination_identities=to or None,
+                attributes={AGENT: participant.identity},
             )
         except Exception as error:
             log.warning("notice not sent", extra={"cause": type(error).__name__})

@@ -20,6 +20,7 @@ from livekit.agents import AutoSubscribe, JobContext, JobProcess
 from agents import shutdown
 from agents.captions import Captions
 from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
+from agents.history import History
 from agents.host import AgentHost
 from agents.livekit_compat import accepted_attributes
 from agents.meeting import Desk
@@ -29,12 +30,12 @@ from agents.room import MeetingRoom
 from agents.switchboard import Switchboard
 from pipelines.errors import FencedError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
+from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
 from pipelines.transcript.seal import close_meeting
-from pipelines.transcript.stores.files import FilesStore
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.open_stores import open_stores
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def prepare_process(settings: Settings, proc: JobProcess) -> None:
     """Set up a job's process before it has a job: LiveKit's ``setup_fnc``."""
     # At the default of 5 ms one spinning plugin thread starves ten speakers.
     sys.setswitchinterval(0.0005)
+    metrics()  # From now on nothing that is counted touches the disk for space.
     proc.userdata["settings"] = settings
     proc.userdata["specs"] = load_specs()
 
@@ -81,7 +83,7 @@ class MeetingJob:
         self._ctx = ctx
         self._settings = settings
         self._specs = specs
-        self._stores: list[Store] = [FilesStore(settings.store_dir)]
+        self._stores = open_stores(settings)
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = False
@@ -107,6 +109,7 @@ class MeetingJob:
         switchboard.read(self._ctx.job.room.metadata)
         ledger = await self._open_ledger(meeting_of(self._ctx.job, switchboard.now.meeting_id))
         engines = Engines(self._settings)
+        metrics().meetings_running.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 keeping = tasks.create_task(ledger.run(), name="ledger")
@@ -127,12 +130,19 @@ class MeetingJob:
         finally:
             ledger.release()
             await self._let_go(engines)
+            metrics().meetings_running.dec()
 
     async def _hold(self, ledger: Ledger, engines: Engines, switchboard: Switchboard) -> None:
         """Hold the meeting until it is stopped, then drain it."""
         ctx = self._ctx
-        captions = Captions(ctx.room, interim_interval=self._settings.interim_interval_ms / 1000)
+        captions = Captions(
+            ctx.room,
+            interim_interval=self._settings.interim_interval_ms / 1000,
+            formats=self._settings.caption_formats,
+            before_final=ledger.copied,
+        )
         host: AgentHost | None = None
+        history: History | None = None
 
         def spread(event: Event) -> None:
             if isinstance(event, ParticipantJoined | ParticipantRenamed):
@@ -140,7 +150,8 @@ class MeetingJob:
                 ledger.append("person", person, at=event.at)
             if isinstance(event, ParticipantJoined):
                 captions.welcome(event.identity)
-            if host:
+            if host and history:
+                history.receive(event)
                 host.spread(event)
 
         await self._fence(ledger.epoch)
@@ -165,6 +176,7 @@ class MeetingJob:
                 engines=engines,
                 spread=spread,
             )
+            history = History(desk, hidden=self._settings.hidden)
             host = AgentHost(desk, tasks)
             await switchboard.connect(host, desk)
             self._running.set()
@@ -218,7 +230,8 @@ class MeetingJob:
             epoch,
             started_at=began,
             journal_dir=self._settings.journal_dir,
-            stores=self._stores,
+            stores=self._stores.all,
+            early=self._stores.early_copy(meeting),
         )
         opened = {"room": room.name, "room_sid": room.sid, "started_at": ledger.started_at}
         ledger.append("opened", opened, at=time.time())
@@ -257,7 +270,7 @@ class MeetingJob:
         try:
             async with asyncio.timeout(shutdown.SEAL):
                 await close_meeting(
-                    ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores
+                    ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores.all
                 )
         except Exception as error:
             # The journal stays, and the worker's recovery tries again.
@@ -265,7 +278,7 @@ class MeetingJob:
             log.error("meeting not sealed, recovery does it", extra={"cause": cause})
 
     async def _let_go(self, engines: Engines) -> None:
-        for close in (engines.aclose, *(store.aclose for store in self._stores)):
+        for close in (engines.aclose, *(store.aclose for store in self._stores.all)):
             try:
                 async with asyncio.timeout(shutdown.CLOSE):
                     await close()

@@ -78,7 +78,7 @@ class Desk:
         if isinstance(caption, CaptionFinal):
             if self.ledger.has(caption):
                 raise ValueError(f"segment {caption.segment!r} is kept: correct it by `revision`")
-            self.ledger.append_final(caption)
+            caption = self.ledger.append_final(caption)
         self.captions.offer(caption)
         self.spread(caption)
 
@@ -188,7 +188,7 @@ class RoomMeeting:
 
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
         """Return the meeting's finals."""
-        return self._desk.ledger.captions(since=since)
+        return await self._desk.ledger.said(since=since)
 
     async def get_state(self, key: str) -> Any:
         """Return what was kept under ``key``, or None."""

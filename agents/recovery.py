@@ -10,8 +10,8 @@ from livekit import api
 
 from agents.livekit_api import open_api
 from pipelines.settings import Settings
-from pipelines.transcript.seal import recover
-from pipelines.transcript.stores.files import FilesStore
+from pipelines.transcript.recovery import recover
+from pipelines.transcript.stores.open_stores import open_stores
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,16 @@ class Recovery:
         self._task = asyncio.create_task(self._run(), name="recovery")
 
     async def _run(self) -> None:
-        stores = [FilesStore(self._settings.store_dir)]
+        stores = open_stores(self._settings)
         while True:
             try:
-                await recover(self._settings.journal_dir, stores, is_open=self._is_open)
+                await recover(
+                    self._settings.journal_dir,
+                    stores.all,
+                    is_open=self._is_open,
+                    index=stores.redis,
+                    vanished_after=self._settings.vanished_after,
+                )
             except Exception:
                 # The next look is the retry; the worker's meetings must not end for it.
                 log.exception("recovery failed, next look later")

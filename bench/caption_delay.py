@@ -44,7 +44,7 @@ def caption_delays(
         elif line["event"] == "speech_ended":
             begin = started.pop(line["identity"])
             spans.setdefault(line["identity"], []).append((begin, line["at"], line["file"]))
-    captions = [line for line in received if line["event"] == "caption" and line["text"]]
+    captions = [line for line in received if line["event"] == "caption" and line["text"].strip()]
     delays = []
     for identity, said in spans.items():
         own = [line for line in captions if line["sender"] == identity]

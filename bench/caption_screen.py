@@ -72,7 +72,7 @@ class CaptionScreen:
             self._interims[segment] = self._caption(line, dim=True)
         if self._console.is_terminal:
             self._live.update(Group(*self._interims.values()), refresh=True)
-        if final and line["text"]:
+        if final and line["text"].strip():
             self._console.print(self._caption(line), soft_wrap=not self._console.is_terminal)
 
     def _caption(self, line: Mapping[str, Any], *, dim: bool = False) -> Text:

@@ -21,8 +21,8 @@ from bench.caption_screen import CaptionScreen
 from bench.child_process import ChildError
 from bench.client_processes import NOBODY_LISTENS, PublisherProcess, SubscriberProcess
 from bench.content_words import recall
+from bench.go_program import ProgramMissingError
 from bench.json_lines import LineReader
-from bench.livekit_binary import LiveKitMissingError
 from bench.script import Script, ScriptError, load_script, script_of_directory
 from bench.sealed_transcript import SealedTranscript, wait_for_seal
 from bench.stage import LISTEN_TIMEOUT, Stage, set_up
@@ -140,7 +140,7 @@ def demo(
             finally:  # a second Ctrl-C would leave some of the processes behind
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
         report(sealed, script, console)
-    except (ChildError, DemoError, LiveKitMissingError, ScriptError) as error:
+    except (ChildError, DemoError, ProgramMissingError, ScriptError) as error:
         print(f"demo: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

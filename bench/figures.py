@@ -23,7 +23,7 @@ from rich.table import Table
 from bench.caption_delay import caption_delays, percentile
 from bench.child_process import ChildError
 from bench.content_words import recall
-from bench.livekit_binary import LiveKitMissingError
+from bench.go_program import ProgramMissingError
 from bench.script import load_script
 from bench.sealed_transcript import wait_for_seal
 from bench.stage import set_up
@@ -122,7 +122,7 @@ def figures(
     options = ["--rounds", str(rounds), *(["--mute-between"] if mute_between else [])]
     try:
         found = measure(out / "logs", options, console)
-    except (ChildError, LiveKitMissingError, TimeoutError) as error:
+    except (ChildError, ProgramMissingError, TimeoutError) as error:
         print(f"bench: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
     file = out / "figures.json"

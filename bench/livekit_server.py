@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bench.child_process import ChildError, ChildProcess
-from bench.livekit_binary import ensure_livekit_server, find_livekit_server
+from bench.livekit_binary import LIVEKIT_SERVER
 
 _READY_TIMEOUT = 15.0  # seconds; it takes 0.3 on an idle machine
 _ATTEMPTS = 3  # another process may take a free port before the server binds it
@@ -88,10 +88,10 @@ class LiveKitServer:
         """Start it and wait until it answers.
 
         Raises:
-            LiveKitMissingError: There is no program and it could not be built.
+            ProgramMissingError: There is no program and it could not be built.
             ChildError: It does not become ready.
         """
-        binary = self._binary or find_livekit_server() or ensure_livekit_server()
+        binary = self._binary or LIVEKIT_SERVER.ensure()
         for attempt in range(1, _ATTEMPTS + 1):
             self._port = free_port()
             config = self.directory / "livekit.json"  # JSON is YAML

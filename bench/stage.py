@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.client_processes import PublisherProcess, SubscriberProcess
-from bench.livekit_binary import ensure_livekit_server
+from bench.livekit_binary import LIVEKIT_SERVER
 from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms, dispatch_to
 from bench.worker_process import WorkerProcess
@@ -62,11 +62,11 @@ def set_up(logs: Path, *, room: str, say: Callable[[str], None]) -> Iterator[Sta
 
     Raises:
         ChildError: A process did not become ready.
-        LiveKitMissingError: There is no livekit-server and it can't be built.
+        ProgramMissingError: There is no livekit-server and it can't be built.
     """
     for old in (*logs.glob("*.log"), *logs.glob("*.jsonl")):
         old.unlink()
-    binary = ensure_livekit_server(say)
+    binary = LIVEKIT_SERVER.ensure(say)
     say("Starting livekit-server and the worker")
     with ExitStack() as stack:
         data = stack.enter_context(tempfile.TemporaryDirectory(prefix="greffier-"))

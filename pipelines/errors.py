@@ -10,6 +10,7 @@
        |- EngineFailedError       it was asked and did not answer
     |- StoreError             a store did not take or give lines
        |- StoreRefusedError       asking again at once can't help (wrong key, not found)
+    |- JournalError           journals can't be read
     |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
 
@@ -52,6 +53,10 @@ class StoreError(GreffierError):
 
 class StoreRefusedError(StoreError):
     """A store refused; asking again at once can't help."""
+
+
+class JournalError(GreffierError):
+    """Journals can't be read."""
 
 
 class FencedError(GreffierError):

@@ -119,6 +119,7 @@ class CaptionFinal:
         language: BCP 47 tag, or empty where the engine does not tell.
         engine: The engine's name, e.g. ``pocketsphinx/en-us``.
         revision: 0, or counted up when a kept segment is corrected; the highest one counts.
+        index: Counts the finals of the meeting from 1, given when the final is kept; 0 before.
     """
 
     at: float
@@ -131,6 +132,7 @@ class CaptionFinal:
     language: str = ""
     engine: str = ""
     revision: int = 0
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

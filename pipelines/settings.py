@@ -10,12 +10,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipelines.errors import SettingsError
 from pipelines.failpoints import FAILPOINTS
+from pipelines.store_settings import StoreSettings
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
+CaptionFormatName = Literal["text-stream", "legacy", "meetai"]
 
-class Settings(BaseSettings):
+
+class Settings(StoreSettings, BaseSettings):
     """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.
 
     Three are LiveKit's own and are read under LiveKit's names.
@@ -102,6 +105,13 @@ class Settings(BaseSettings):
     interim_interval_ms: int = Field(
         default=200, ge=50, le=5000, description="Least time between two interims of a speaker."
     )
+    caption_formats: Annotated[tuple[CaptionFormatName, ...], NoDecode] = Field(
+        default=("text-stream",),
+        min_length=1,
+        description="How captions are sent, one or more: `text-stream` (LiveKit's "
+        "`lk.transcription`), `legacy` (Transcription packets, for La Suite Meet's page), `meetai` "
+        "(`transcript_update` packets).",
+    )
     departure_timeout: float | None = Field(
         default=None,
         ge=0,
@@ -124,6 +134,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds between two looks for journals that a dead job left.",
     )
+    vanished_after: float = Field(
+        default=60.0,
+        ge=1,
+        description="Seconds without a new line after which a meeting that only Redis knows of is "
+        "taken for that of a host that vanished, and sealed once its room is closed.",
+    )
     drain_timeout: int = Field(
         default=3600,
         ge=1,
@@ -135,6 +151,13 @@ class Settings(BaseSettings):
     health_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the health check; 0 takes a free one."
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of Prometheus' `GET /metrics`, at the address of the health check; unset "
+        "is none, 0 takes a free one.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = Field(
         default="INFO", description="Least level that is logged."
     )
@@ -144,12 +167,24 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "default_agents", "allowed_agents", "allowed_engines", "engine_plugins", mode="before"
+        "default_agents",
+        "allowed_agents",
+        "allowed_engines",
+        "engine_plugins",
+        "caption_formats",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("caption_formats")
+    @classmethod
+    def _are_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a format twice: everything would be shown twice")
         return value
 
     @field_validator("livekit_url")
@@ -196,10 +231,12 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             problems = error.errors(include_input=False, include_url=False)
-            lines = [f"{cls._variable_of(one['loc'])}: {one['msg']}" for one in problems]
+            lines = [f"{cls._prefix(one['loc'])}{one['msg']}" for one in problems]
             raise SettingsError("\n".join(lines).replace("Value error, ", "")) from None
 
     @classmethod
-    def _variable_of(cls, location: tuple[int | str, ...]) -> str:
-        first = str(location[0]) if location else ""
-        return cls.variable(first) if first in cls.model_fields else first
+    def _prefix(cls, location: tuple[int | str, ...]) -> str:
+        if not location:
+            return ""  # A rule of several variables names them itself.
+        first = str(location[0])
+        return f"{cls.variable(first) if first in cls.model_fields else first}: "

@@ -18,6 +18,7 @@ from agents.doctor.installation import (
     check_settings,
 )
 from agents.doctor.livekit_server import check_livekit
+from agents.doctor.stores import check_stores
 from agents.plugin import AgentSpec
 from agents.registry import load_specs
 from pipelines.settings import Settings
@@ -48,6 +49,7 @@ async def diagnose(
         check_engine(lambda: Engines(settings).resolve()),
         check_journal(settings.journal_dir),
         check_files_store(settings.store_dir),
+        *await check_stores(settings),
         *await check_livekit(settings),
     ]
 

@@ -17,6 +17,7 @@ from livekit.agents import APIConnectOptions, stt
 from livekit.agents.utils.audio import AudioByteStream
 
 from pipelines.errors import EngineFailedError
+from pipelines.metrics import EngineCounts
 from pipelines.speech.batch import BatchRecognition
 from pipelines.speech.cutter import Cutter
 from pipelines.speech.engine_failure import failure, is_worth_a_retry
@@ -59,6 +60,7 @@ class Recognizer:
         self._slots = slots
         self._language = language
         self._advice = advice
+        self._counts = EngineCounts(name)
 
     def prewarm(self) -> None:
         """Begin what the engine needs before its first word: a connection or a child process."""
@@ -67,7 +69,7 @@ class Recognizer:
     def recognition(self) -> Recognition:
         """Begin to recognise one span of one speaker; close it with ``aclose``."""
         if self._engine.capabilities.streaming:
-            return StreamingRecognition(self._engine, self._because, self._language)
+            return StreamingRecognition(self._engine, self._because, self._language, self._counts)
         return BatchRecognition(self._ask, self._because)
 
     async def aclose(self) -> None:
@@ -80,14 +82,17 @@ class Recognizer:
     async def _ask(self, samples: Samples) -> tuple[str, str]:
         """Recognise one piece; return its text and language."""
         async with self._slots:
-            event = await self._engine.recognize(
-                _frames(samples),
-                conn_options=APIConnectOptions(
-                    max_retry=len(RETRY_DELAYS),
-                    retry_interval=RETRY_DELAYS[1],
-                    timeout=CONNECT_TIMEOUT,
-                ),
-            )
+            self._counts.requests.inc()
+            self._counts.audio.inc(len(samples) / RATE)
+            with self._counts.failures.count_exceptions(Exception):
+                event = await self._engine.recognize(
+                    _frames(samples),
+                    conn_options=APIConnectOptions(
+                        max_retry=len(RETRY_DELAYS),
+                        retry_interval=RETRY_DELAYS[1],
+                        timeout=CONNECT_TIMEOUT,
+                    ),
+                )
         if not event.alternatives:
             return "", self._language
         best = event.alternatives[0]
@@ -106,10 +111,12 @@ class StreamingRecognition:
         engine: stt.STT[str],
         because: Callable[[Exception], EngineFailedError],
         language: str,
+        counts: EngineCounts,
     ) -> None:
         self._engine = engine
         self._because = because
         self._language = language
+        self._counts = counts
         self._cutter = Cutter() if engine.capabilities.manual_flush else None
         self._kept: deque[tuple[Samples, bool]] = deque()
         self._kept_from = 0
@@ -150,6 +157,7 @@ class StreamingRecognition:
                     yield heard
             except Exception as error:  # whatever a plugin raises, the words are kept
                 problem = error
+                self._counts.failures.inc()
             if problem is None:
                 break
             self._alive = False
@@ -174,6 +182,7 @@ class StreamingRecognition:
             conn_options=APIConnectOptions(max_retry=0, timeout=CONNECT_TIMEOUT)
         )
         self._stream = stream
+        self._counts.requests.inc()
         self._alive = True
         self._offset = self._kept_from / RATE
         for samples, cut in self._kept:
@@ -188,6 +197,7 @@ class StreamingRecognition:
         try:
             for frame in _frames(samples):
                 self._stream.push_frame(frame)
+            self._counts.audio.inc(len(samples) / RATE)
             if cut:
                 self._stream.flush()
         except RuntimeError:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from livekit.local_inference import VAD, VAD_WINDOW_SAMPLES
 
+from pipelines.metrics import metrics
+
 SAMPLE_RATE: Final = 16_000
 """Hz; what the detector and the engines take."""
 
@@ -30,4 +32,5 @@ class NativeVad:
 
     def predict(self, window: npt.NDArray[np.int16]) -> float:
         """Return the probability of speech, 0 to 1, in ``WINDOW`` samples at 16 kHz."""
+        metrics().vad_windows.inc()
         return self._vad.predict(window)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import stamina
 
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.failpoints import failpoint
+from pipelines.metrics import metrics
 from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
 from pipelines.transcript.stores.store import Store
@@ -70,11 +72,17 @@ async def deliver(store: Store, meeting: str, lines: Sequence[Line]) -> None:
         StoreError: It failed every time.
         StoreRefusedError: It refused; that is not asked again.
     """
-    async for attempt in stamina.retry_context(
-        on=_worth_another_try, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=5.0
-    ):
-        with attempt:
-            await store.append(meeting, lines)
+    counts, began = metrics(), time.monotonic()
+    with counts.store_failures.labels(store.name).count_exceptions():
+        async for attempt in stamina.retry_context(
+            on=_worth_another_try, attempts=ATTEMPTS, timeout=None, wait_initial=0.5, wait_max=5.0
+        ):
+            with attempt:
+                if attempt.num > 1:
+                    counts.store_retries.labels(store.name).inc()
+                await store.append(meeting, lines)
+    counts.flush_time.labels(store.name).observe(time.monotonic() - began)
+    counts.store_lines.labels(store.name).inc(len(lines))
     failpoint("after_commit")
 
 
@@ -93,6 +101,9 @@ class Flusher:
         self._waiting = 0
         self._ready = asyncio.Event()
         self._closing = False
+        self._complete_at = 0.0
+        self._lag_gauge = metrics().store_lag.labels(store.name)
+        self._behind_gauge = metrics().store_behind.labels(store.name)
 
     @property
     def lag(self) -> int:
@@ -101,9 +112,16 @@ class Flusher:
 
     def notify(self) -> None:
         """Tell that the journal has one more line."""
+        if not self._waiting:
+            self._complete_at = time.monotonic()
         self._waiting += 1
         if self._waiting == LINES:
             self._ready.set()
+
+    def report(self) -> None:
+        """Bring the metrics of how far the store is up to date."""
+        self._lag_gauge.set(self._waiting)
+        self._behind_gauge.set(time.monotonic() - self._complete_at if self._waiting else 0.0)
 
     def close(self) -> None:
         """Let :meth:`run` flush what is left and return."""
@@ -111,7 +129,7 @@ class Flusher:
         self._ready.set()
 
     async def run(self) -> None:
-        """Flush until closed and everything is in the store."""
+        """Flush until closed and everything is in the store, or the store fails once more."""
         pause = INTERVAL
         while not (self._closing and not self._waiting):
             with suppress(TimeoutError):
@@ -122,11 +140,13 @@ class Flusher:
                 pause = INTERVAL
             except Exception as error:
                 # Also what no store should raise: the lines are in the journal, the others go on.
-                pause = min(pause * 2, LONGEST_PAUSE) if not self._closing else INTERVAL
+                pause = min(pause * 2, LONGEST_PAUSE)
                 log.warning(
                     "store not written, lines wait in the journal",
                     extra={"store": self._store.name, "lines": self._waiting, "cause": str(error)},
                 )
+                if self._closing:
+                    return  # Who seals asks once more, and then recovery.
 
     async def _flush(self) -> None:
         while lines := await self._next_lines():

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.failpoints import armed, failpoint
+from pipelines.metrics import metrics
 from pipelines.transcript.line import Line, TornLineError, distinct
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Journal:
         self._pending.append(line.encode())
         self.write_pending()
         self._recent.append(line)
+        metrics().journal_lines.inc()
         if self.durable:
             failpoint("journal_write")
 
@@ -68,6 +70,7 @@ class Journal:
         except OSError as error:
             if len(self._pending) == 1:
                 log.error("journal not written, lines wait in memory", extra={"cause": str(error)})
+        metrics().journals_not_durable.set(not self.durable)
 
     def sync(self) -> None:
         """Bring what was written to the disk; may take long, so call it from a thread."""
@@ -115,6 +118,7 @@ class Journal:
             failpoint("mid_line")
             encoded = encoded[len(encoded) // 2 :]
         written = os.write(fd, encoded)
+        metrics().journal_bytes.inc(written)
         self._unsynced = True
         self._torn = written < len(encoded)
         if self._torn:

@@ -9,17 +9,25 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from pipelines.errors import StoreError
 from pipelines.events import CaptionFinal
+from pipelines.metrics import metrics
 from pipelines.transcript.flusher import Flusher
+from pipelines.transcript.history import START, Cursor, Page, latest_revisions, page_of
 from pipelines.transcript.journal import Journal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.store import Store
+
+if TYPE_CHECKING:
+    from pipelines.transcript.early_copy import EarlyCopy
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +36,15 @@ SYNC_INTERVAL: Final = 0.1
 
 MAX_LINE: Final = 256 * 1024
 """Bytes of a line's data; far below the tail that stores look back."""
+
+REMEMBERED: Final = 10_000
+"""Finals held in memory, about 1 KB each: a long day of talk. Older ones are read again."""
+
+OPEN_TIMEOUT: Final = 1.0
+"""Seconds that reading the stores may hold up a job that is about to join its room."""
+
+INDEX_GAP: Final = 100
+"""Indices left free for an earlier epoch that may still settle what was said before this one."""
 
 
 def journals_of(journal_dir: Path, meeting: str) -> list[Path]:
@@ -52,7 +69,18 @@ def next_epoch(seen: Sequence[int], *, now: float) -> int:
 
 
 class Ledger:
-    """The lines of a meeting: those of earlier epochs, and this epoch's as they are appended."""
+    """The lines of a meeting: those of earlier epochs, and this epoch's as they are appended.
+
+    Args:
+        meeting: The meeting's id.
+        epoch: This writer's epoch, above every earlier one.
+        started_at: Start of the meeting, Unix seconds.
+        journal: Of this epoch, empty.
+        stores: Where the lines go too, each in its own time.
+        early: Has every line on its way to Redis at once, if there is one.
+        earlier: What is known of earlier epochs, in order.
+        complete: Whether ``earlier`` is all there is; if not, a reader has it looked for again.
+    """
 
     def __init__(
         self,
@@ -62,19 +90,28 @@ class Ledger:
         started_at: float,
         journal: Journal,
         stores: Sequence[Store],
+        early: EarlyCopy | None,
         earlier: Sequence[Line],
+        complete: bool,
     ) -> None:
         self.meeting = meeting
         self.epoch = epoch
         self.started_at = started_at
         self._journal = journal
+        self._stores = stores
         self._flushers = [Flusher(store, meeting, journal) for store in stores]
+        self._early = early
         self._sequence = 0
-        self._captions: dict[tuple[str, int], CaptionFinal] = {}
+        self._index = 0
+        self._finals: deque[Line] = deque(maxlen=REMEMBERED)
+        self._complete = complete
+        self._kept: set[tuple[str, int]] = set()
         self._state: dict[str, Any] = {}
         self.people: dict[str, str] = {}
         for line in earlier:
             self._remember(line)
+        if earlier and earlier[-1].kind != "ended":
+            self._index += INDEX_GAP
 
     @classmethod
     async def open(
@@ -85,16 +122,17 @@ class Ledger:
         started_at: float,
         journal_dir: Path,
         stores: Sequence[Store],
+        early: EarlyCopy | None = None,
     ) -> Self:
-        """Begin an epoch: read what earlier ones kept, in journals and in the first store.
+        """Begin an epoch: read what earlier ones kept, in journals and in the stores.
 
-        A store that can't be read is no reason not to begin: what is only there comes back at the
-        seal, which reads it again.
+        A store that can't be read at once is no reason not to begin: what is only there comes back
+        when somebody asks for the history, and at the seal.
         """
-        earlier = await asyncio.to_thread(_journalled, journal_dir, meeting)
-        with suppress(Exception):
-            earlier += await stores[0].read(meeting)
-        earlier = distinct(earlier)
+        journalled = asyncio.to_thread(_journalled, journal_dir, meeting)
+        reads = [_read_in_time(store, meeting) for store in stores if store.reads_back]
+        found = await asyncio.gather(journalled, *reads)
+        earlier = distinct(line for lines in found for line in lines or ())
         # The meeting began when its first epoch says so, also for a room that was made anew.
         began = [line.data["started_at"] for line in earlier if line.kind == "opened"]
         highest = max((line.epoch for line in earlier), default=0)
@@ -106,7 +144,9 @@ class Ledger:
             started_at=min([started_at, *began]),
             journal=Journal(journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"),
             stores=stores,
+            early=early,
             earlier=earlier,
+            complete=None not in found,
         )
 
     @property
@@ -132,31 +172,48 @@ class Ledger:
             raise ValueError(f"a line holds at most {MAX_LINE} bytes, this one {size}")
         line = Line(self.meeting, self.epoch, self._sequence + 1, kind, at, dict(data))
         self._journal.append(line)
+        if self._early:
+            self._early.offer(line)
         self._sequence += 1
         self._remember(line)
         for flusher in self._flushers:
             flusher.notify()
         return line
 
-    def append_final(self, caption: CaptionFinal) -> None:
-        """Journal a caption's settled text; call it before anybody sees the caption."""
-        self.append("final", final_data(caption, meeting_start=self.started_at), at=caption.at)
+    def append_final(self, caption: CaptionFinal) -> CaptionFinal:
+        """Journal a caption's settled text; call it before anybody sees the caption.
 
-    def captions(self, *, since: float = 0.0) -> list[CaptionFinal]:
-        """Return the settled captions that began at or after ``since``, in order of time."""
-        latest = dict(sorted(self._captions))
-        return sorted(
-            (
-                caption
-                for (segment, revision), caption in self._captions.items()
-                if caption.at >= since and caption.text and latest[segment] == revision
-            ),
-            key=lambda caption: caption.at,
-        )
+        Returns:
+            The caption with its index in the meeting.
+        """
+        caption = replace(caption, index=self._index + 1)
+        self.append("final", final_data(caption, meeting_start=self.started_at), at=caption.at)
+        return caption
+
+    async def copied(self) -> None:
+        """Return when Redis has every line, if it is there; after 20 ms at the latest."""
+        if not self._early:
+            return
+        if self._early.suspended:
+            metrics().early_copies.labels("skipped").inc()
+            return
+        with metrics().early_copy_wait.time():
+            await self._early.settled()
+        metrics().early_copies.labels("missed" if self._early.suspended else "kept").inc()
 
     def has(self, caption: CaptionFinal) -> bool:
         """Tell whether this revision of the segment is kept."""
-        return (caption.segment, caption.revision) in self._captions
+        return (caption.segment, caption.revision) in self._kept
+
+    async def said(self, *, since: float = 0.0) -> list[CaptionFinal]:
+        """Return the settled captions that began at or after ``since``, in order of time."""
+        finals = await self._finals_after(START)
+        captions = [caption_of(line, meeting_start=self.started_at) for line in finals]
+        return latest_revisions(captions, since=since)
+
+    async def page(self, *, after: Cursor, limit: int, size: int) -> Page:
+        """Return the finals that follow ``after``; see :func:`~.history.page_of`."""
+        return page_of(await self._finals_after(after), after=after, limit=limit, size=size)
 
     def state(self, key: str) -> Any:
         """Return the last value appended for ``key`` as a ``state`` line, or None."""
@@ -167,6 +224,8 @@ class Ledger:
         flushed = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_synced(flushed))
+            if self._early:
+                tasks.create_task(self._early.run())
             async with asyncio.TaskGroup() as flushing:
                 for flusher in self._flushers:
                     flushing.create_task(flusher.run())
@@ -176,6 +235,8 @@ class Ledger:
         """Let :meth:`run` flush what is left and return."""
         for flusher in self._flushers:
             flusher.close()
+        if self._early:
+            self._early.close()
 
     def release(self) -> None:
         """Close the journal and let go of its lock; nothing may be appended after it."""
@@ -190,16 +251,44 @@ class Ledger:
                 await asyncio.to_thread(self._journal.sync)
             except OSError as error:
                 log.error("journal not synced", extra={"cause": str(error)})
+            for flusher in self._flushers:
+                flusher.report()
+
+    async def _finals_after(self, after: Cursor) -> Sequence[Line]:
+        """Return at least the finals that follow ``after``, from memory if they are there."""
+        remembered = list(self._finals)
+        if self._complete or (remembered and remembered[0].key <= after):
+            return remembered
+        journal_dir = self._journal.path.parent.parent
+        lines = await asyncio.to_thread(_journalled, journal_dir, self.meeting)
+        for store in self._stores:
+            if store.reads_back:
+                with suppress(StoreError):
+                    lines += await store.read(self.meeting)
+        return distinct([*(line for line in lines if line.kind == "final"), *remembered])
 
     def _remember(self, line: Line) -> None:
         match line.kind:
             case "final":
-                caption = caption_of(line, meeting_start=self.started_at)
-                self._captions.setdefault((caption.segment, caption.revision), caption)
+                self._complete = self._complete and len(self._finals) < REMEMBERED
+                self._finals.append(line)
+                self._kept.add((line.data["segment"], line.data["revision"]))
+                self._index = max(self._index, line.data.get("index", 0))
             case "state":
                 self._state[line.data["key"]] = line.data["value"]
             case "person":
                 self.people[line.data["identity"]] = line.data["name"]
+
+
+async def _read_in_time(store: Store, meeting: str) -> list[Line] | None:
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT):
+            return await store.read(meeting)
+    except Exception as error:
+        # Whatever is wrong with a store, the meeting begins.
+        cause = {"store": store.name, "cause": f"{type(error).__name__}: {error}"}
+        log.warning("store not read before the meeting", extra=cause)
+        return None
 
 
 def _journalled(journal_dir: Path, meeting: str) -> list[Line]:

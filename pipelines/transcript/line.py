@@ -103,6 +103,7 @@ def final_data(caption: CaptionFinal, *, meeting_start: float) -> dict[str, Any]
         "track": caption.track,
         "language": caption.language,
         "engine": caption.engine,
+        "index": caption.index,
     }
 
 
@@ -120,6 +121,7 @@ def caption_of(line: Line, *, meeting_start: float) -> CaptionFinal:
         language=data["language"],
         engine=data["engine"],
         revision=data["revision"],
+        index=data.get("index", 0),  # Lines of 0.1.0 have none.
     )
 
 

@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 
 from pipelines.errors import StoreError
 from pipelines.failpoints import failpoint
+from pipelines.metrics import metrics
 from pipelines.transcript.document import build_document
 from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.flusher import BATCH, deliver, read_checkpoint, write_checkpoint
 from pipelines.transcript.journal import is_alive, read_journal
-from pipelines.transcript.ledger import epoch_of, journals_in, journals_of
-from pipelines.transcript.line import Line
+from pipelines.transcript.ledger import epoch_of, journals_of
+from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.store import Store
 
 log = logging.getLogger(__name__)
-
-IsOpen = Callable[[str, str], Awaitable[bool]]
-"""Tells whether the room of this name and SID is open; raises ConnectionError if unknown."""
 
 
 async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path) -> Path | None:
@@ -65,7 +64,9 @@ async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path
             log.info("not sealed, a newer epoch serves the meeting", extra={"epoch": newer})
             return None
     files = await asyncio.to_thread(_artefacts, lines, last + 1)
-    return await store.put_seal(meeting, last + 1, covers=covers, files=files)
+    directory = await store.put_seal(meeting, last + 1, covers=covers, files=files)
+    metrics().seals.inc()
+    return directory
 
 
 def _artefacts(lines: Sequence[Line], number: int) -> dict[str, str]:
@@ -89,8 +90,7 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
         done = read_checkpoint(journal, store.name)
         rest = [line for line in read.lines if line.sequence > done]
         try:
-            for start in range(0, len(rest), BATCH):
-                batch = rest[start : start + BATCH]
+            for batch in _batches(rest):
                 await deliver(store, batch[0].meeting, batch)
                 write_checkpoint(journal, store.name, batch[-1].sequence)
         except StoreError as error:
@@ -100,51 +100,13 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
     return len(read.lines)
 
 
-async def recover(journal_dir: Path, stores: Sequence[Store], *, is_open: IsOpen) -> None:
-    """Replay the journals whose writers are gone, and seal the meetings that are over.
-
-    A meeting is over when its last epoch ended in good order or its room is no longer open; one
-    whose room is open waits for the job that takes it over.
-    """
-    for directory in await asyncio.to_thread(_directories, journal_dir):
-        try:
-            await _recover_meeting(directory, journal_dir, stores, is_open)
-        except Exception as error:
-            # Whatever is wrong with one meeting, the others are recovered.
-            log.warning(
-                "meeting not recovered, next try later",
-                extra={"journal": directory.name, "cause": f"{type(error).__name__}: {error}"},
-            )
-
-
-async def _recover_meeting(
-    directory: Path, journal_dir: Path, stores: Sequence[Store], is_open: IsOpen
-) -> None:
-    journals = await asyncio.to_thread(journals_in, directory)
-    dead = [path for path in journals if not is_alive(path)]
-    reads = [await asyncio.to_thread(read_journal, path) for path in dead]
-    lines = [line for read in reads for line in read.lines]
-    for path in dead:
-        await replay(path, stores)
-    if dead != journals or not dead:
-        return
-    opened = next((line for line in reversed(lines) if line.kind == "opened"), None)
-    if opened:
-        over = lines[-1].kind == "ended"
-        if not over and await is_open(opened.data["room"], opened.data["room_sid"]):
-            return
-        await close_meeting(opened.meeting, epoch_of(dead[-1]), journal_dir, stores)
-    else:  # Its writer died before the first line was whole: there is nothing to keep.
-        for path in dead:
-            await asyncio.to_thread(_delete, path)
-
-
 async def close_meeting(
     meeting: str, epoch: int, journal_dir: Path, stores: Sequence[Store]
 ) -> Path | None:
     """Give the stores what they lack, seal the meeting, delete the journals of the dead.
 
     The journal of ``epoch`` is the caller's own and goes too; that of another living writer stays.
+    A store that fails keeps nobody from the seal, but the journals stay until it has everything.
 
     Raises:
         StoreError: A store failed; everything is still there for the next try.
@@ -154,39 +116,75 @@ async def close_meeting(
         for path in journals_of(journal_dir, meeting)
         if epoch_of(path) == epoch or not is_alive(path)
     ]
-    for store in stores:
-        await _complete(store, meeting, journals)
+    failpoint("replay")
     files = next(store for store in stores if isinstance(store, FilesStore))
+    journalled = [await asyncio.to_thread(read_journal, path) for path in journals]
+    known, failed = await _read_all(stores, meeting)
+    known = distinct([*known, *(line for read in journalled for line in read.lines)])
+    if failure := await _complete(files, meeting, known, journals):
+        raise failure
     sealed = await seal(meeting, epoch=epoch, store=files, journal_dir=journal_dir)
+    others = [store for store in stores if store is not files]
+    failures = await asyncio.gather(
+        *(_complete(store, meeting, known, journals) for store in others)
+    )
+    failed += [failure for failure in failures if failure]
+    if failed:
+        raise failed[0]
     if sealed:
+        for store in stores:
+            await store.sealed(meeting)
         for path in journals:
-            await asyncio.to_thread(_delete, path)
+            await asyncio.to_thread(delete_journal, path)
         log.info("meeting sealed", extra={"seal": sealed.name, "epoch": epoch})
     return sealed
 
 
-async def _complete(store: Store, meeting: str, journals: Sequence[Path]) -> None:
-    """Read the store back by id and give it what it lacks, whatever a checkpoint says.
+async def _read_all(stores: Sequence[Store], meeting: str) -> tuple[list[Line], list[StoreError]]:
+    """Return what the stores have between them, and what those say that can't be read."""
+    readable = [store.read(meeting) for store in stores if store.reads_back]
+    found = await asyncio.gather(*readable, return_exceptions=True)
+    failures = [one for one in found if isinstance(one, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, StoreError):
+            raise failure
+    lines = [line for one in found if not isinstance(one, BaseException) for line in one]
+    return lines, [failure for failure in failures if isinstance(failure, StoreError)]
 
-    Raises:
-        StoreError: It lacks lines even then.
+
+async def _complete(
+    store: Store, meeting: str, known: Sequence[Line], journals: Sequence[Path]
+) -> StoreError | None:
+    """Give the store what it lacks of ``known``, and read it back by id.
+
+    Returns:
+        What went wrong: then it may lack lines still.
     """
-    for journal in journals:
-        lines = (await asyncio.to_thread(read_journal, journal)).lines
-        failpoint("replay")
+    try:
+        if not store.reads_back:
+            for path in journals:
+                await replay(path, [store])
+            return None
         for final_look in (False, True):
             kept = {line.key for line in await store.read(meeting)}
-            lacking = [line for line in lines if line.key not in kept]
+            lacking = [line for line in known if line.key not in kept]
             if not lacking:
-                break
+                return None
             if final_look:
-                raise StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
-            for start in range(0, len(lacking), BATCH):
-                await deliver(store, meeting, lacking[start : start + BATCH])
+                return StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
+            for batch in _batches(lacking):
+                await deliver(store, meeting, batch)
+    except StoreError as error:
+        return error
+    return None
 
 
-def _directories(journal_dir: Path) -> list[Path]:
-    return sorted(path for path in journal_dir.glob("*") if path.is_dir())
+def _batches(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
+    """Cut lines, in order, into what a store takes at once: of one epoch, ``BATCH`` at most."""
+    for _, group in groupby(lines, key=lambda line: line.epoch):
+        same = list(group)
+        for start in range(0, len(same), BATCH):
+            yield same[start : start + BATCH]
 
 
 def _covered(lines: Sequence[Line]) -> dict[int, int]:
@@ -196,7 +194,8 @@ def _covered(lines: Sequence[Line]) -> dict[int, int]:
     return covers
 
 
-def _delete(journal: Path) -> None:
+def delete_journal(journal: Path) -> None:
+    """Delete a journal and its checkpoints."""
     for path in journal.parent.glob(f"{journal.stem}.*"):
         path.unlink()
     with suppress(OSError):  # Another journal is in it.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +14,14 @@ from typing import Protocol
 import pytest
 
 from bench.client_processes import PublisherProcess, SubscriberProcess
-from bench.livekit_binary import find_livekit_server
+from bench.livekit_binary import LIVEKIT_SERVER
 from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms
 from bench.worker_process import WorkerProcess
 
 _HERE = Path(__file__).parent
+_NODE = _HERE.parent / "node"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveKitServer]:
     """One livekit-server for all tests; a test that stops it starts one of its own."""
-    if find_livekit_server() is None:
+    if LIVEKIT_SERVER.find() is None:
         pytest.skip("no livekit-server; `python -m bench.livekit_binary` gets one")
     with LiveKitServer(tmp_path_factory.mktemp("livekit")) as server:
         yield server
@@ -126,3 +130,28 @@ def start_publisher(livekit: LiveKitServer, tmp_path: Path, processes: ExitStack
         return processes.enter_context(people)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js with the packages of tests/node installed."""
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if not found or not npm:
+        pytest.skip("needs Node.js 20 or newer with npm on PATH")
+    installed, wanted = _NODE / "node_modules/.package-lock.json", _NODE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+        install = subprocess.run(
+            [npm, "ci"], cwd=_NODE, capture_output=True, text=True, check=False
+        )
+        if install.returncode:
+            pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The path of a Chromium."""
+    found = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if not found:
+        pytest.skip(f"needs a browser on PATH, one of {_BROWSERS}: apt-get install chromium")
+    return found

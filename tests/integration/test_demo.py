@@ -14,7 +14,7 @@ import pytest
 
 from bench.child_process import ROOT
 from bench.content_words import recall
-from bench.livekit_binary import find_livekit_server
+from bench.livekit_binary import LIVEKIT_SERVER
 from bench.script import load_script
 from bench.sealed_transcript import FORMATS, SealedTranscript
 
@@ -28,7 +28,7 @@ SAID_THERE = [
 
 @pytest.fixture(autouse=True)
 def _livekit_server() -> None:
-    if find_livekit_server() is None:
+    if LIVEKIT_SERVER.find() is None:
         pytest.skip("no livekit-server; `python -m bench.livekit_binary` gets one")
 
 

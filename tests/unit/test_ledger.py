@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import stamina
 
-from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.events import CaptionFinal
+from pipelines.testing.memory_store import MemoryStore
 from pipelines.transcript.flusher import read_checkpoint
+from pipelines.transcript.history import START, Cursor
 from pipelines.transcript.journal import read_journal
-from pipelines.transcript.ledger import MAX_LINE, Ledger, journals_of, next_epoch
-from pipelines.transcript.line import Line, distinct
+from pipelines.transcript.ledger import INDEX_GAP, MAX_LINE, Ledger, journals_of, next_epoch
+from pipelines.transcript.line import Line, final_data
 from pipelines.transcript.stores.files import FilesStore
-
-
-class MemoryStore:
-    """A store that fails as told and counts what it is asked."""
-
-    def __init__(self, name: str = "memory", *, failures: int = 0, refuse: bool = False) -> None:
-        self.name = name
-        self.asked = 0
-        self._failures = failures
-        self._refuse = refuse
-        self._lines: list[Line] = []
-
-    async def append(self, _meeting: str, lines: Sequence[Line]) -> None:
-        self.asked += 1
-        if self._refuse:
-            raise StoreRefusedError
-        if self.asked <= self._failures:
-            raise StoreError("not now")
-        self._lines += lines
-
-    async def read(self, _meeting: str) -> list[Line]:
-        return distinct(self._lines)
-
-    async def aclose(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +93,58 @@ async def test_a_new_epoch_knows_what_earlier_ones_kept_from_journal_and_store(
     first.append("person", {"identity": "ada", "name": "Ada"}, at=1002.0)
     first.release()
     second = await open_ledger(tmp_path, store, epoch=8)
-    assert [caption.segment for caption in second.captions()] == ["a"]
+    assert [caption.segment for caption in await second.said()] == ["a"]
     assert second.state("x/y") == [1, 2]
     assert second.people == {"ada": "Ada"}
+
+
+async def test_a_store_that_is_away_at_the_start_is_read_when_somebody_asks_for_the_history(
+    tmp_path: Path,
+) -> None:
+    store = MemoryStore()
+    store.given = [
+        Line("m", 3, 2, "final", 1001.0, final_data(final("early"), meeting_start=1000.0))
+    ]
+    store.away = True
+    ledger = await open_ledger(tmp_path, store)
+    ledger.append_final(final("late"))
+    store.away = False
+    page = await ledger.page(after=START, limit=10, size=10_000)
+    assert [line.data["segment"] for line in page.finals] == ["early", "late"]
+
+
+async def test_what_left_memory_is_read_from_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.transcript.ledger.REMEMBERED", 3)
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    for n in range(10):
+        ledger.append_final(final(f"s{n}", at=1001.0 + n))
+    assert [caption.segment for caption in await ledger.said()] == [f"s{n}" for n in range(10)]
+    page = await ledger.page(after=Cursor(7, 9), limit=1, size=10_000)
+    assert [line.data["segment"] for line in page.finals] == ["s8"]
+
+
+async def test_finals_are_counted_across_epochs_and_no_index_comes_twice(tmp_path: Path) -> None:
+    store = MemoryStore()
+    first = await open_ledger(tmp_path, store)
+    assert [first.append_final(final(segment)).index for segment in "ab"] == [1, 2]
+    second = await open_ledger(tmp_path, store, epoch=8)  # The first may still settle some.
+    assert second.append_final(final("c")).index == 3 + INDEX_GAP
+    assert first.append_final(final("d")).index == 3
+    first.release()
+    second.append("ended", {}, at=1009.0)
+    second.release()
+    third = await open_ledger(tmp_path, store, epoch=9)
+    assert third.append_final(final("e")).index == 4 + INDEX_GAP
+
+
+async def test_a_store_that_is_away_keeps_no_meeting_from_ending(tmp_path: Path) -> None:
+    away, good = MemoryStore("away", away=True), MemoryStore("good")
+    ledger = await open_ledger(tmp_path, away, good)
+    await flush(ledger)
+    assert len(good.given) == 1
+    assert ledger.lag == 1
 
 
 async def test_the_highest_revision_counts_and_an_empty_one_withdraws(tmp_path: Path) -> None:
@@ -129,7 +153,7 @@ async def test_the_highest_revision_counts_and_an_empty_one_withdraws(tmp_path: 
     ledger.append_final(final("a", text="right", revision=1))
     ledger.append_final(final("b", text="noise"))
     ledger.append_final(final("b", text="", revision=1))
-    assert [caption.text for caption in ledger.captions()] == ["right"]
+    assert [caption.text for caption in await ledger.said()] == ["right"]
 
 
 async def test_a_line_that_is_too_long_or_no_json_is_refused_and_nothing_is_written(

@@ -11,10 +11,16 @@ import stamina
 
 from pipelines.errors import StoreError
 from pipelines.events import CaptionFinal
+from pipelines.testing.memory_store import MemoryStore
+from pipelines.transcript.flusher import write_checkpoint
+from pipelines.transcript.journal import read_journal
 from pipelines.transcript.ledger import Ledger, journals_of
 from pipelines.transcript.line import Line
-from pipelines.transcript.seal import close_meeting, recover, seal
+from pipelines.transcript.recovery import recover
+from pipelines.transcript.seal import close_meeting, seal
 from pipelines.transcript.stores.files import FilesStore
+from pipelines.transcript.stores.left_alone import FAILURES
+from pipelines.transcript.stores.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +39,16 @@ def journal_dir(tmp_path: Path) -> Path:
 
 
 async def speak(
-    journal_dir: Path, store: FilesStore, *segments: str, epoch: int = 7, ended: bool = False
+    journal_dir: Path,
+    store: Store,
+    *segments: str,
+    epoch: int = 7,
+    ended: bool = False,
+    meeting: str = "m",
 ) -> Ledger:
     """Journal a meeting's epoch without flushing it, as a job that is killed leaves it."""
     ledger = await Ledger.open(
-        "m", epoch, started_at=1000.0, journal_dir=journal_dir, stores=[store]
+        meeting, epoch, started_at=1000.0, journal_dir=journal_dir, stores=[store]
     )
     opened = {"room": "r", "room_sid": "RM_1", "started_at": 1000.0}
     ledger.append("opened", opened, at=1000.0)
@@ -147,6 +158,76 @@ async def test_lines_that_a_store_has_lost_are_given_again_whatever_its_checkpoi
     moved = FilesStore(tmp_path / "moved")
     await recover(journal_dir, [moved], is_open=is_over)
     assert segments_of(moved.directory("m") / "seal-1") == ["a", "b"]
+
+
+async def test_a_store_that_is_away_keeps_no_meeting_from_its_seal_and_every_journal_from_deletion(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    other = MemoryStore(away=True)
+    (await speak(journal_dir, store, "a")).release()
+    with pytest.raises(StoreError, match="away"):
+        await close_meeting("m", 7, journal_dir, [store, other])
+    assert list(await store.seals("m")) == [1]
+    assert len(journals_of(journal_dir, "m")) == 1
+    other.away = False
+    await recover(journal_dir, [store, other], is_open=is_over)
+    assert await other.read("m") == await store.read("m")
+    assert other.sealed_meetings == ["m"]
+    assert list(await store.seals("m")) == [1]
+    assert journals_of(journal_dir, "m") == []
+
+
+async def test_a_store_that_can_not_be_read_back_is_given_what_its_checkpoint_lacks_once(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    blind = MemoryStore("blind", reads_back=False)
+    (await speak(journal_dir, store, "a")).release()
+    write_checkpoint(journals_of(journal_dir, "m")[0], "blind", 1)
+    await recover(journal_dir, [store, blind], is_open=is_over)
+    assert [line.sequence for line in blind.given] == [2]
+
+
+async def test_a_store_that_is_away_is_found_out_once_for_many_meetings(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    away = MemoryStore(away=True)
+    for n in range(20):
+        (await speak(journal_dir, store, "a", meeting=f"m{n}")).release()
+    await recover(journal_dir, [store, away], is_open=is_over)
+    assert away.asked <= FAILURES
+    for n in range(20):
+        assert list(await store.seals(f"m{n}")) == [1]
+
+
+class Index(MemoryStore):
+    """A store that knows one meeting that is not sealed."""
+
+    async def unsealed(self, *, idle: float) -> list[str]:
+        assert idle == 60.0
+        return ["m"]
+
+
+async def test_a_meeting_whose_host_vanished_is_sealed_from_what_the_index_has(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    index = Index()
+    (await speak(tmp_path / "vanished", index, "a", "b")).release()
+    index.given = read_journal(journals_of(tmp_path / "vanished", "m")[0]).lines
+    await recover(journal_dir, [store, index], is_open=is_open, index=index)
+    assert await store.seals("m") == {}
+    await recover(journal_dir, [store, index], is_open=is_over, index=index)
+    assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
+    assert index.sealed_meetings == ["m"]
+
+
+async def test_a_meeting_with_a_living_job_here_is_not_taken_for_one_of_a_vanished_host(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    index = Index()
+    ledger = await speak(journal_dir, store, "a")
+    await recover(journal_dir, [store, index], is_open=is_over, index=index)
+    assert await store.seals("m") == {}
+    ledger.release()
 
 
 async def test_a_journal_is_kept_while_a_store_lacks_a_line(

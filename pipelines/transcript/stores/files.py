@@ -35,6 +35,7 @@ class FilesStore:
     """Keeps lines in files below ``root``; safe for several processes of one machine."""
 
     name = "files"
+    reads_back = True
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -64,6 +65,9 @@ class FilesStore:
             StoreError: They can't be written, or the seal exists.
         """
         return await asyncio.to_thread(self._put_seal, meeting, number, covers, files)
+
+    async def sealed(self, meeting: str) -> None:
+        """Nothing here serves only the recovery."""
 
     async def aclose(self) -> None:
         """Nothing is held open."""

@@ -9,11 +9,19 @@ from pipelines.transcript.line import Line
 
 
 class Store(Protocol):
-    """Keeps the lines of meetings: a grow-only set keyed (epoch, sequence)."""
+    """Keeps the lines of meetings: a grow-only set keyed (epoch, sequence).
+
+    A call may be cancelled at any moment (that is how time-outs are made), and the same or other
+    calls may follow at once.
+    """
 
     @property
     def name(self) -> str:
         """Short, fit for a file name; checkpoints and metrics carry it."""
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether :meth:`read` can be had; a store without it is trusted for what it took."""
 
     async def append(self, meeting: str, lines: Sequence[Line]) -> None:
         """Keep lines of one epoch, in order of sequence. The same line twice is kept once.
@@ -28,6 +36,13 @@ class Store(Protocol):
 
         Raises:
             StoreError: They can't be read.
+        """
+
+    async def sealed(self, meeting: str) -> None:
+        """Take note that the meeting is sealed and that every store has all of it.
+
+        Raises:
+            StoreError: It could not; nothing is lost.
         """
 
     async def aclose(self) -> None:

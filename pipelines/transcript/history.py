@@ -1,0 +1,117 @@
+"""What was said so far, page by page: pure.
+
+The order is that of keeping, (epoch, sequence), and so is the cursor: what is kept later comes
+later, so that whoever pages misses nothing and gets nothing twice. A corrected segment comes again
+with its next revision; the highest one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from pipelines.events import CaptionFinal, CaptionInterim, iso
+from pipelines.transcript.line import Line
+
+VERSION: Final = 1
+"""Of the page's form; counted up when a reader of this one would misread the next."""
+
+
+class Cursor(NamedTuple):
+    """The last line that somebody has."""
+
+    epoch: int
+    sequence: int
+
+
+START: Final = Cursor(0, 0)
+"""Before every line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some finals, and where the next page begins: None where nothing follows now."""
+
+    finals: Sequence[Line]
+    next: Cursor | None
+
+
+def page_of(finals: Iterable[Line], *, after: Cursor, limit: int, size: int) -> Page:
+    """Return the page that follows ``after``.
+
+    Args:
+        finals: Lines of kind ``final`` in order of (epoch, sequence).
+        after: The last line that the reader has.
+        limit: Most finals in a page, at least 1.
+        size: Most bytes of their data, as JSON; a page has one final even if it is longer.
+    """
+    page: list[Line] = []
+    taken = 0
+    for line in finals:
+        if line.key <= after:
+            continue
+        taken += len(line.encode())
+        if page and (len(page) == limit or taken > size):
+            return Page(page, Cursor(*page[-1].key))
+        page.append(line)
+    return Page(page, None)
+
+
+def latest_revisions(captions: Iterable[CaptionFinal], *, since: float) -> list[CaptionFinal]:
+    """Return each segment as it reads now, in order of time.
+
+    Args:
+        captions: Finals of any revision, in any order.
+        since: Unix seconds; what began before is left out.
+    """
+    latest: dict[str, CaptionFinal] = {}
+    for caption in captions:
+        other = latest.get(caption.segment)
+        if other is None or caption.revision > other.revision:
+            latest[caption.segment] = caption
+    kept = (caption for caption in latest.values() if caption.at >= since and caption.text)
+    return sorted(kept, key=lambda caption: caption.at)
+
+
+def page_message(
+    page: Page, *, meeting: str, started_at: float, interims: Iterable[CaptionInterim]
+) -> dict[str, Any]:
+    """Build the reply that carries a page, JSON-serialisable.
+
+    Args:
+        page: The page.
+        meeting: The meeting's id.
+        started_at: Start of the meeting, Unix seconds.
+        interims: What is being said at the moment; told with the last page only.
+    """
+    return {
+        "version": VERSION,
+        "meeting": meeting,
+        "segments": [_segment(line, started_at) for line in page.finals],
+        "next": page.next and page.next._asdict(),
+        "interims": [] if page.next else [_interim(caption) for caption in interims],
+    }
+
+
+def _segment(line: Line, started_at: float) -> Mapping[str, Any]:
+    data = line.data
+    told = ("segment", "revision", "speaker", "name", "text", "start_ms", "end_ms", "track")
+    return {
+        "epoch": line.epoch,
+        "sequence": line.sequence,
+        **{key: data[key] for key in told},
+        "language": data["language"],
+        "start": iso(started_at + data["start_ms"] / 1000),
+    }
+
+
+def _interim(caption: CaptionInterim) -> Mapping[str, Any]:
+    return {
+        "segment": caption.segment,
+        "speaker": caption.identity,
+        "name": caption.name,
+        "text": caption.text,
+        "start": iso(caption.at),
+        "track": caption.track,
+    }

@@ -1,0 +1,136 @@
+"""What is left behind: journals of jobs that died, meetings of hosts that vanished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.errors import StoreError
+from pipelines.transcript.journal import is_alive, read_journal
+from pipelines.transcript.ledger import epoch_of, journals_in
+from pipelines.transcript.line import Line
+from pipelines.transcript.paths import meeting_key
+from pipelines.transcript.seal import close_meeting, delete_journal, replay
+from pipelines.transcript.stores.files import FilesStore
+from pipelines.transcript.stores.left_alone import LeftAlone
+from pipelines.transcript.stores.store import Store
+
+log = logging.getLogger(__name__)
+
+IsOpen = Callable[[str, str], Awaitable[bool]]
+"""Tells whether the room of this name and SID is open; raises ConnectionError if unknown."""
+
+
+class UnsealedIndex(Protocol):
+    """A store that knows which meetings are not sealed yet, of every host."""
+
+    async def unsealed(self, *, idle: float) -> list[str]:
+        """Return the ids of those that nothing was written to for ``idle`` seconds.
+
+        Raises:
+            StoreError: It can't be asked.
+        """
+
+    async def read(self, meeting: str) -> list[Line]:
+        """Return what it has of a meeting; see ``Store.read``."""
+
+
+async def recover(
+    journal_dir: Path,
+    stores: Sequence[Store],
+    *,
+    is_open: IsOpen,
+    index: UnsealedIndex | None = None,
+    vanished_after: float = 60.0,
+) -> None:
+    """Replay the journals whose writers are gone, and seal the meetings that are over.
+
+    A meeting is over when its last epoch ended in good order or its room is no longer open; one
+    whose room is open waits for the job that takes it over.
+
+    Args:
+        journal_dir: The journals of this host, or of the volume that hosts share.
+        stores: Where the lines belong.
+        is_open: Asks LiveKit.
+        index: Also knows meetings whose host vanished with its journal.
+        vanished_after: Seconds without a line after which such a meeting is looked at: its own
+            host has sealed it by then, or it can't.
+    """
+    # A store that is away is found out once a look, not once a meeting.
+    stores = [store if isinstance(store, FilesStore) else LeftAlone(store) for store in stores]
+    here = await asyncio.to_thread(_directories, journal_dir)
+    for directory in here:
+        with _logged(directory.name):
+            await _recover_meeting(directory, journal_dir, stores, is_open)
+    if index is None:
+        return
+    with _logged("index"):
+        for meeting in await index.unsealed(idle=vanished_after):
+            if journal_dir / meeting_key(meeting) not in here:
+                with _logged(meeting_key(meeting)):
+                    await _recover_vanished(meeting, index, journal_dir, stores, is_open)
+
+
+@contextmanager
+def _logged(meeting: str) -> Iterator[None]:
+    """Whatever is wrong with one meeting, the others are recovered."""
+    try:
+        yield
+    except Exception as error:
+        log.warning(
+            "meeting not recovered, next try later",
+            extra={"journal": meeting, "cause": f"{type(error).__name__}: {error}"},
+        )
+
+
+async def _recover_meeting(
+    directory: Path, journal_dir: Path, stores: Sequence[Store], is_open: IsOpen
+) -> None:
+    journals = await asyncio.to_thread(journals_in, directory)
+    dead = [path for path in journals if not is_alive(path)]
+    reads = [await asyncio.to_thread(read_journal, path) for path in dead]
+    lines = [line for read in reads for line in read.lines]
+    failed: StoreError | None = None
+    for path in dead:
+        try:
+            await replay(path, stores)
+        except StoreError as error:
+            failed = error
+    if dead != journals or not dead:
+        return
+    if not lines:  # Its writer died before the first line was whole: there is nothing to keep.
+        for path in dead:
+            await asyncio.to_thread(delete_journal, path)
+    elif await _is_over(lines, is_open):
+        await close_meeting(lines[-1].meeting, epoch_of(dead[-1]), journal_dir, stores)
+    elif failed:
+        raise failed
+
+
+async def _recover_vanished(
+    meeting: str,
+    index: UnsealedIndex,
+    journal_dir: Path,
+    stores: Sequence[Store],
+    is_open: IsOpen,
+) -> None:
+    """Seal a meeting from what the index's store has of it."""
+    lines = await index.read(meeting)
+    if lines and await _is_over(lines, is_open):
+        log.warning("meeting of a host that vanished is sealed", extra={"lines": len(lines)})
+        await close_meeting(meeting, lines[-1].epoch, journal_dir, stores)
+
+
+async def _is_over(lines: Sequence[Line], is_open: IsOpen) -> bool:
+    if lines[-1].kind == "ended":
+        return True
+    opened = next((line for line in reversed(lines) if line.kind == "opened"), None)
+    return opened is None or not await is_open(opened.data["room"], opened.data["room_sid"])
+
+
+def _directories(journal_dir: Path) -> list[Path]:
+    return sorted(path for path in journal_dir.glob("*") if path.is_dir())
