@@ -105,7 +105,11 @@ def build_server(settings: Settings, *, metrics_directory: Path | None = None) -
         api_secret=settings.livekit_api_secret.get_secret_value(),
         host=settings.health_host,
         port=settings.health_port,
-        permissions=WorkerPermissions(hidden=settings.hidden),
+        permissions=WorkerPermissions(
+            can_publish=not settings.listen_only,
+            can_publish_data=not settings.listen_only,
+            hidden=settings.hidden,
+        ),
         setup_fnc=partial(prepare_process, settings),
         load_fnc=lambda worker: reported_load(len(worker.active_jobs), most=settings.max_jobs),
         # Any other threshold drops the second of two dispatches that come at the same moment.
@@ -146,13 +150,14 @@ def _serve(*, dev: bool) -> None:
     if missing:
         _fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
     try:
-        engine = Engines(settings).resolve()
+        # Who may only listen can't show what an engine says.
+        engine = "" if settings.listen_only else Engines(settings).resolve()
         open_stores(settings)  # An address or key that can't be used is told now, not in a meeting.
         with serve_metrics(settings) as shared:
             directory = shared.directory if shared else None
             server = build_server(settings, metrics_directory=directory)
             console = Console(stderr=True)
-            console.print(f"speech engine: {engine}", highlight=False)
+            console.print(f"speech engine: {engine or 'none'}", highlight=False)
             if shared:
                 console.print(f"metrics: {shared.address}", highlight=False)
             run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from livekit import rtc
 
+from agents.jitter_buffer import JitterBuffer
 from agents.mailbox import Mailbox
 from agents.plugin import AudioChunk
 from pipelines.events import Event, SpeechEnded, SpeechStarted
@@ -22,7 +23,7 @@ from pipelines.metrics import metrics
 from pipelines.speech.clock import MediaClock
 from pipelines.speech.segmenter import Ended, Started
 from pipelines.speech.spans import Piece, SpanDetector
-from pipelines.speech.vad import SAMPLE_RATE, NativeVad
+from pipelines.speech.vad import SAMPLE_RATE, NativeVad, VoiceActivity
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,19 @@ class Listener:
     Args:
         identity: The participant.
         emit: Takes the events ``SpeechStarted`` and ``SpeechEnded``.
+        vad: Makes the detector of a stream.
     """
 
-    def __init__(self, identity: str, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        identity: str,
+        emit: Callable[[Event], None],
+        *,
+        vad: Callable[[], VoiceActivity] = NativeVad,
+    ) -> None:
         self.identity = identity
         self._emit = emit
+        self._vad = vad
         self._tracks: dict[str, rtc.Track] = {}
         self._muted: set[str] = set()
         self._changed = asyncio.Event()
@@ -155,7 +164,9 @@ class Listener:
             capacity=QUEUE_MS // FRAME_MS,
         )
         async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(self._read(stream, track.sid))
+            buffer = JitterBuffer(track)
+            measuring = tasks.create_task(buffer.run())
+            reading = tasks.create_task(self._read(stream, track.sid, buffer))
             try:
                 while not reading.done():
                     self._changed.clear()
@@ -169,13 +180,14 @@ class Listener:
                             break
                 ended_by_itself = reading.done()
             finally:
+                measuring.cancel()
                 await stream.aclose()
         while ended_by_itself and self._wanted() is track:  # The end of the track will be told.
             self._changed.clear()
             await self._changed.wait()
 
-    async def _read(self, stream: rtc.AudioStream, track: str) -> None:
-        detector, clock = SpanDetector(NativeVad()), MediaClock()
+    async def _read(self, stream: rtc.AudioStream, track: str, buffer: JitterBuffer) -> None:
+        detector, clock = SpanDetector(self._vad()), MediaClock()
         gap = True
         media = 0.0
         try:
@@ -183,7 +195,7 @@ class Listener:
                 metrics().audio_frames.inc()
                 samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
                 media += len(samples) / SAMPLE_RATE
-                clock.observe(media, time.time())
+                clock.observe(media, time.time() - buffer.delay)
                 piece, spans = detector.feed(samples)
                 chunk = self._chunk(piece, clock, track, gap=gap)
                 gap = False

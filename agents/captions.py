@@ -56,7 +56,7 @@ class Captions:
     Args:
         room: A connected room.
         interim_interval: Least seconds between two interims of one speaker.
-        formats: How captions are sent; at least one.
+        formats: How captions are sent; of an agent that may send nothing, none.
         meeting_start: Unix seconds, from which packets with media time count.
         before_final: Awaited right before each format sends a final; short, and never raises.
     """
@@ -95,7 +95,8 @@ class Captions:
         """
         notice = json.dumps({"type": kind, **fields})
         self._standing[f"{kind}/{about}"] = notice
-        self._lanes[0].tell(notice)
+        for lane in self._lanes[:1]:
+            lane.tell(notice)
 
     def withdraw(self, kind: str, *, about: str) -> None:
         """Have a fact hold no longer: who joins from now on is not told."""
@@ -103,8 +104,9 @@ class Captions:
 
     def welcome(self, identity: str) -> None:
         """Tell somebody who joins what still holds."""
-        for notice in self._standing.values():
-            self._lanes[0].tell(notice, identity)
+        for lane in self._lanes[:1]:
+            for notice in self._standing.values():
+                lane.tell(notice, identity)
 
     def close(self) -> None:
         """Let :meth:`run` send what waits and return."""

@@ -20,8 +20,9 @@ from livekit.protocol.models import ParticipantInfo
 
 from agents.livekit_api import open_api
 from agents.plugin import AgentSpec
-from agents.room_settings import fallback_settings, read_room_settings
+from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
 from pipelines.errors import RoomSettingsError
+from pipelines.la_suite import COLLECTOR
 from pipelines.settings import Settings
 from pipelines.transcript.ledger import epoch_of, journals_of, next_epoch
 
@@ -60,10 +61,14 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Do not serve it; ``elsewhere`` lets LiveKit ask another worker."""
+    """Do not serve it.
+
+    ``elsewhere`` lets LiveKit ask another worker; ``mistaken`` is whoever dispatched it.
+    """
 
     reason: str
     elsewhere: bool = False
+    mistaken: bool = False
 
 
 def answer(
@@ -75,6 +80,7 @@ def answer(
     epochs: Collection[int],
     now: float,
     most: int,
+    recordings_only: bool = False,
 ) -> Accept | Refuse:
     """Decide on a dispatch.
 
@@ -86,7 +92,10 @@ def answer(
         epochs: Epochs of the meeting so far.
         now: Unix seconds.
         most: Claims that this worker may hold.
+        recordings_only: Whether it must be of a recording.
     """
+    if recordings_only and not claim.job_key:
+        return Refuse("its metadata must be a recording id, a bare UUID", mistaken=True)
     if claim in serving:
         return Refuse("a job of this worker serves the room under this name already")
     if len(serving) >= most:
@@ -119,14 +128,15 @@ def others(
     }
 
 
-def job_key_of(metadata: Mapping[str, object]) -> str:
-    """Return the recording id that makes two jobs in one room two, or an empty string."""
-    return str(metadata.get("recording_id", ""))
+def meeting_of(job: Job, settings: RoomSettings) -> str:
+    """Return the meeting's id: of a recording its own, else what metadata says, else room and SID.
 
-
-def meeting_of(job: Job, meeting_id: str) -> str:
-    """Return the meeting's id: what metadata says, else room name and SID."""
-    return meeting_id or f"{job.room.name}/{job.room.sid}"
+    A recording is a meeting of its own, so that its lines, its stores and its seal never mix with
+    those of another agent, or of another recording, in the same room.
+    """
+    if settings.recording_id:
+        return f"recording-{settings.recording_id}"
+    return settings.meeting_id or f"{job.room.name}/{job.room.sid}"
 
 
 def reported_load(meetings: int, *, most: int) -> float:
@@ -159,8 +169,9 @@ class Dispatcher:
     async def on_request(self, request: JobRequest) -> None:
         """Accept or refuse; answers within ``CLAIM_TIMEOUT`` and some ms."""
         job = request.job
-        metadata, meeting = self._read(job)
-        claim = Claim(job.room.sid, self._settings.agent_name, job_key_of(metadata))
+        room_settings = self._read(job)
+        meeting = meeting_of(job, room_settings)
+        claim = self._claim(job, room_settings)
         present = await self._present(job.room.name)
         decision = answer(
             claim,
@@ -170,10 +181,12 @@ class Dispatcher:
             epochs=[epoch_of(path) for path in journals_of(self._settings.journal_dir, meeting)],
             now=time.time(),
             most=self._settings.max_jobs,
+            recordings_only=self._settings.profile == COLLECTOR,
         )
         fields = {"room": job.room.name, "job_id": job.id, "dispatch_id": job.dispatch_id}
         if isinstance(decision, Refuse):
-            log.info("dispatch refused", extra={**fields, "cause": decision.reason})
+            level = logging.ERROR if decision.mistaken else logging.INFO
+            log.log(level, "dispatch refused", extra={**fields, "cause": decision.reason})
             await request.reject(terminate=not decision.elsewhere)
             return
         log.info("dispatch accepted", extra={**fields, "epoch": decision.epoch})
@@ -192,7 +205,7 @@ class Dispatcher:
     def _serving(self, present: Collection[str] | None) -> set[Claim]:
         """Return what this worker serves: a job that has left its room is only ending."""
         running = {
-            self._claim(info.job)
+            self._claim(info.job, self._read(info.job))
             for info in self._server.active_jobs
             if present is None
             or info.accept_arguments.identity in present
@@ -200,14 +213,13 @@ class Dispatcher:
         }
         return running | set(self._accepted.values())
 
-    def _claim(self, job: Job) -> Claim:
-        metadata, _ = self._read(job)
-        return Claim(job.room.sid, self._settings.agent_name, job_key_of(metadata))
+    def _claim(self, job: Job, settings: RoomSettings) -> Claim:
+        return Claim(job.room.sid, self._settings.agent_name, settings.recording_id)
 
-    def _read(self, job: Job) -> tuple[Mapping[str, object], str]:
+    def _read(self, job: Job) -> RoomSettings:
         settings = self._settings
         try:
-            room_settings = read_room_settings(
+            return read_room_settings(
                 job.room.metadata,
                 job.metadata,
                 specs=self._specs,
@@ -215,13 +227,12 @@ class Dispatcher:
                 allowed=settings.allowed_agents,
             )
         except RoomSettingsError:  # The job tells it; here only ids matter.
-            room_settings = fallback_settings(
+            return fallback_settings(
                 job.room.metadata,
                 job.metadata,
                 specs=self._specs,
                 defaults=settings.default_agents,
             )
-        return room_settings.metadata, meeting_of(job, room_settings.meeting_id)
 
     async def _present(self, room: str) -> set[str] | None:
         try:

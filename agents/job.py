@@ -11,6 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -20,6 +21,7 @@ from livekit.agents import AutoSubscribe, JobContext, JobProcess
 from agents import shutdown
 from agents.captions import Captions
 from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
+from agents.first_dispatch import until_withdrawn
 from agents.history import History
 from agents.host import AgentHost
 from agents.livekit_compat import accepted_attributes
@@ -27,13 +29,16 @@ from agents.meeting import Desk
 from agents.plugin import AgentSpec, MeetingInfo
 from agents.registry import load_specs
 from agents.room import MeetingRoom
+from agents.room_settings import RoomSettings, recording_id_of
 from agents.switchboard import Switchboard
 from pipelines.errors import FencedError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
-from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
+from pipelines.speech.vad import make_vad
+from pipelines.transcript.ledger import Ledger, epoch_of, first_dispatch, journals_of, next_epoch
+from pipelines.transcript.recording_file import RecordingFile, open_recording_file
 from pipelines.transcript.seal import close_meeting
 from pipelines.transcript.stores.open_stores import open_stores
 
@@ -55,6 +60,7 @@ def prepare_process(settings: Settings, proc: JobProcess) -> None:
     metrics()  # From now on nothing that is counted touches the disk for space.
     proc.userdata["settings"] = settings
     proc.userdata["specs"] = load_specs()
+    make_vad(settings.vad)  # Its model is loaded before anybody speaks.
 
 
 async def run_job(ctx: JobContext) -> None:
@@ -84,6 +90,8 @@ class MeetingJob:
         self._settings = settings
         self._specs = specs
         self._stores = open_stores(settings)
+        recorded = recording_id_of(ctx.job.metadata)
+        self._recording_file = open_recording_file(settings) if recorded else None
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = False
@@ -107,24 +115,31 @@ class MeetingJob:
     async def _serve(self) -> None:
         switchboard = Switchboard(self._settings, self._specs, self._ctx.job.metadata)
         switchboard.read(self._ctx.job.room.metadata)
-        ledger = await self._open_ledger(meeting_of(self._ctx.job, switchboard.now.meeting_id))
+        ledger = await self._open_ledger(switchboard.now)
         engines = Engines(self._settings)
         metrics().meetings_running.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
-                keeping = tasks.create_task(ledger.run(), name="ledger")
+                keeping = [tasks.create_task(ledger.run(), name="ledger")]
+                if self._recording_file:
+                    preparing = self._recording_file.prepare()
+                    keeping.append(tasks.create_task(preparing, name="bucket of the recordings"))
                 try:
                     await self._hold(ledger, engines, switchboard)
                     # Only after a good end: one that was cut off goes on in the next epoch.
                     ledger.append("ended", {}, at=time.time())
                     self._ended = True
+                    if self._recording_file:
+                        writing = self._write_recording_file(self._recording_file, ledger)
+                        keeping.append(tasks.create_task(writing, name="recording's metadata"))
                 except FencedError as error:
                     log.warning("job ends before it began", extra={"cause": str(error)})
                     self._ctx.shutdown(str(error))
                 finally:
                     ledger.close()
-                    await asyncio.wait({keeping}, timeout=shutdown.FLUSH_STORES)
-                    keeping.cancel()
+                    await asyncio.wait(keeping, timeout=shutdown.FLUSH_STORES)
+                    for task in keeping:
+                        task.cancel()
             if self._ended:
                 await self._seal(ledger)
         finally:
@@ -138,7 +153,7 @@ class MeetingJob:
         captions = Captions(
             ctx.room,
             interim_interval=self._settings.interim_interval_ms / 1000,
-            formats=self._settings.caption_formats,
+            formats=() if self._settings.listen_only else self._settings.caption_formats,
             before_final=ledger.copied,
         )
         host: AgentHost | None = None
@@ -150,12 +165,14 @@ class MeetingJob:
                 ledger.append("person", person, at=event.at)
             if isinstance(event, ParticipantJoined):
                 captions.welcome(event.identity)
-            if host and history:
+            if history:
                 history.receive(event)
+            if host:
                 host.spread(event)
 
         await self._fence(ledger.epoch)
-        async with MeetingRoom(ctx.room, spread) as room, asyncio.TaskGroup() as tasks:
+        vad = partial(make_vad, self._settings.vad)
+        async with MeetingRoom(ctx.room, spread, vad=vad) as room, asyncio.TaskGroup() as tasks:
             await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
             room.meet()
             sending = tasks.create_task(captions.run(), name="captions")
@@ -176,12 +193,15 @@ class MeetingJob:
                 engines=engines,
                 spread=spread,
             )
-            history = History(desk, hidden=self._settings.hidden)
+            if not self._settings.listen_only:
+                history = History(desk, hidden=self._settings.hidden)
             host = AgentHost(desk, tasks)
             await switchboard.connect(host, desk)
             self._running.set()
+            watching = tasks.create_task(self._leave_with_the_first_dispatch(ledger))
             await self._watch(room, desk, host, switchboard)
 
+            watching.cancel()
             room.end_intake()
             await host.stop_all(deadline=shutdown.DRAIN_AGENTS)
             captions.close()
@@ -218,8 +238,18 @@ class MeetingJob:
         own = self._settings.departure_timeout
         return float(self._ctx.job.room.departure_timeout) if own is None else own
 
-    async def _open_ledger(self, meeting: str) -> Ledger:
+    async def _leave_with_the_first_dispatch(self, ledger: Ledger) -> None:
+        job = self._ctx.job
+        first = first_dispatch(ledger.opened, job.room.sid)
+        if first and first != job.dispatch_id:
+            await until_withdrawn(
+                self._ctx.api, room=job.room.name, sid=job.room.sid, dispatch=first
+            )
+            self._ctx.shutdown("the first dispatch is deleted")
+
+    async def _open_ledger(self, settings: RoomSettings) -> Ledger:
         room = self._ctx.job.room
+        meeting = meeting_of(self._ctx.job, settings)
         journals = await asyncio.to_thread(journals_of, self._settings.journal_dir, meeting)
         chosen = int(accepted_attributes(self._ctx).get(EPOCH, "0"))
         seen = [epoch_of(path) for path in journals]
@@ -233,7 +263,13 @@ class MeetingJob:
             stores=self._stores.all,
             early=self._stores.early_copy(meeting),
         )
-        opened = {"room": room.name, "room_sid": room.sid, "started_at": ledger.started_at}
+        opened = {
+            "room": room.name,
+            "room_sid": room.sid,
+            "started_at": ledger.started_at,
+            "dispatch": self._ctx.job.dispatch_id,
+            **({"recording": settings.recording_id} if settings.recording_id else {}),
+        }
         ledger.append("opened", opened, at=time.time())
         return ledger
 
@@ -266,11 +302,27 @@ class MeetingJob:
             # Its identity is not ours, so joining beside it is safe; it goes after 20 s.
             log.warning("ghosts not looked for", extra={"cause": repr(error)})
 
+    @staticmethod
+    async def _write_recording_file(file: RecordingFile, ledger: Ledger) -> None:
+        """Write La Suite's file before all else: its backend asks for the transcript at once."""
+        try:
+            lines = await ledger.kept_here()
+            await file.finish_in_time(lines, seconds=shutdown.RECORDING_FILE)
+        except Exception as error:
+            # Whatever it is, the stores are flushed; the seal tries again, and then recovery.
+            cause = f"{type(error).__name__}: {error}"
+            log.error("recording's metadata not written yet", extra={"cause": cause})
+
     async def _seal(self, ledger: Ledger) -> None:
+        finish = self._recording_file.finish if self._recording_file else None
         try:
             async with asyncio.timeout(shutdown.SEAL):
                 await close_meeting(
-                    ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores.all
+                    ledger.meeting,
+                    ledger.epoch,
+                    self._settings.journal_dir,
+                    self._stores.all,
+                    finish=finish,
                 )
         except Exception as error:
             # The journal stays, and the worker's recovery tries again.
@@ -278,7 +330,10 @@ class MeetingJob:
             log.error("meeting not sealed, recovery does it", extra={"cause": cause})
 
     async def _let_go(self, engines: Engines) -> None:
-        for close in (engines.aclose, *(store.aclose for store in self._stores.all)):
+        closing = [engines.aclose, *(store.aclose for store in self._stores.all)]
+        if self._recording_file:
+            closing.append(self._recording_file.aclose)
+        for close in closing:
             try:
                 async with asyncio.timeout(shutdown.CLOSE):
                     await close()

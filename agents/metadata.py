@@ -1,7 +1,15 @@
-"""The built-in agent that notes who was there and who spoke when; chat where it is asked to."""
+"""The built-in agent that notes who was there and who spoke when; chat where it is asked to.
+
+La Suite Meet's file of a recording is made of these notes
+(:mod:`pipelines.transcript.recording_metadata`).
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import Field
@@ -9,7 +17,9 @@ from pydantic import Field
 from agents.plugin import (
     AgentSettings,
     AgentSpec,
+    AttributesChanged,
     ChatReceived,
+    Event,
     Meeting,
     ParticipantJoined,
     ParticipantLeft,
@@ -19,7 +29,20 @@ from agents.plugin import (
 )
 from pipelines.events import iso
 
-_Noted = ParticipantJoined | ParticipantLeft | SpeechStarted | SpeechEnded | ChatReceived
+STILL: Final = 5.0
+"""Seconds between two notes that somebody still speaks: what a crash costs of long speech."""
+
+HAND: Final = "handRaisedAt"
+ROLE: Final = "room_role"
+"""Attributes by which La Suite Meet's page tells of raised hands and of roles."""
+
+LONGEST_ROLE: Final = 100
+"""Characters of a role that are kept: attributes are whatever a client sends."""
+
+LONGEST_TEXT: Final = 200 * 1024
+"""Bytes of a message as JSON, in which a character may be 12; a kept line has more beside it."""
+
+Note = tuple[str, dict[str, str]]
 
 
 class MetadataSettings(AgentSettings):
@@ -29,30 +52,78 @@ class MetadataSettings(AgentSettings):
 
 
 class MetadataCollector:
-    """Writes presence and voice activity down as they happen."""
+    """Writes presence, voice activity, raised hands and roles down as they happen."""
 
     def __init__(self, settings: MetadataSettings) -> None:
         self._settings = settings
+        self._speaking: dict[str, float] = {}  # identity -> start of its speech
 
     async def run(self, meeting: Meeting) -> None:
-        """Note every event until the meeting ends."""
-        async for event in meeting.events():
-            match event:
-                case SettingsChanged(settings=MetadataSettings() as settings):
-                    self._settings = settings
-                case ParticipantJoined():
-                    await self._note(meeting, "participant_connected", event)
-                case ParticipantLeft():
-                    await self._note(meeting, "participant_disconnected", event)
-                case SpeechStarted():
-                    await self._note(meeting, "speech_start", event)
-                case SpeechEnded():
-                    await self._note(meeting, "speech_end", event)
-                case ChatReceived(text=text) if self._settings.chat:
-                    await self._note(meeting, "chat_received", event, text=text)
+        """Note every event until the meeting ends; speech that is going on ends with it."""
+        async with asyncio.TaskGroup() as tasks:
+            reminding = tasks.create_task(self._remind(meeting))
+            async for event in meeting.events():
+                for kind, fields in self._notes(event):
+                    await meeting.store(kind, fields)
+            reminding.cancel()
+        for identity, started_at in self._speaking.items():
+            for kind, fields in _speech_ended(SpeechEnded(time.time(), identity, started_at)):
+                await meeting.store(kind, fields)
 
-    async def _note(self, meeting: Meeting, kind: str, event: _Noted, **more: str) -> None:
-        await meeting.store(kind, {"identity": event.identity, "at": iso(event.at), **more})
+    def _notes(self, event: Event) -> Iterator[Note]:
+        match event:
+            case SettingsChanged(settings=MetadataSettings() as settings):
+                self._settings = settings
+            case ParticipantJoined(at, identity):
+                yield "participant_connected", _fields(at, identity)
+                yield from _attributes(at, identity, event.attributes, joined=True)
+            case ParticipantLeft(at, identity):
+                yield "participant_disconnected", _fields(at, identity)
+            case AttributesChanged(at, identity, changed):
+                yield from _attributes(at, identity, changed)
+            case SpeechStarted(at, identity):
+                self._speaking[identity] = at
+                yield "speech_start", _fields(at, identity)
+            case SpeechEnded(at, identity, started_at):
+                if self._speaking.get(identity) == started_at:
+                    del self._speaking[identity]
+                yield from _speech_ended(event)
+            case ChatReceived(at, identity, text) if self._settings.chat:
+                yield "chat_received", _fields(at, identity, text=_that_fits(text))
+
+    async def _remind(self, meeting: Meeting) -> None:
+        while True:
+            await asyncio.sleep(STILL)
+            now = time.time()
+            if who := [one for one, since in self._speaking.items() if now - since > STILL]:
+                await meeting.store("still_speaking", {"at": iso(now), "identities": who})
+
+
+def _fields(at: float, identity: str, **more: str) -> dict[str, str]:
+    return {"identity": identity, "at": iso(at), **more}
+
+
+def _that_fits(text: str) -> str:
+    while len(json.dumps(text)) > LONGEST_TEXT:
+        text = f"{text[: len(text) // 2]}…"
+    return text
+
+
+def _speech_ended(ended: SpeechEnded) -> Iterator[Note]:
+    started = iso(ended.started_at)
+    yield "speech_end", _fields(ended.at, ended.identity, started_at=started)
+
+
+def _attributes(
+    at: float, identity: str, changed: Mapping[str, str], *, joined: bool = False
+) -> Iterator[Note]:
+    raised = changed.get(HAND)
+    if raised:
+        yield "hand_raised", _fields(at, identity)
+    elif raised is not None and not joined:
+        yield "hand_lowered", _fields(at, identity)
+    if role := changed.get(ROLE):
+        yield "role", _fields(at, identity, role=role[:LONGEST_ROLE])
 
 
 SPEC: Final = AgentSpec(
@@ -61,5 +132,6 @@ SPEC: Final = AgentSpec(
     settings=MetadataSettings,
     isolation="inline",
     hears=True,
-    description="Presence and voice activity; chat where the room's metadata asks for it.",
+    description="Presence, voice activity, raised hands and roles; chat where the room's metadata "
+    "asks for it.",
 )

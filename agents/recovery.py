@@ -8,8 +8,9 @@ import logging
 import aiohttp
 from livekit import api
 
-from agents.livekit_api import open_api
+from agents.livekit_api import is_dispatched, is_room_open, open_api
 from pipelines.settings import Settings
+from pipelines.transcript.recording_file import open_recording_file
 from pipelines.transcript.recovery import recover
 from pipelines.transcript.stores.open_stores import open_stores
 
@@ -33,12 +34,14 @@ class Recovery:
 
     async def _run(self) -> None:
         stores = open_stores(self._settings)
+        recording_file = open_recording_file(self._settings)
         while True:
             try:
                 await recover(
                     self._settings.journal_dir,
                     stores.all,
                     is_open=self._is_open,
+                    finish=recording_file.finish if recording_file else None,
                     index=stores.redis,
                     vanished_after=self._settings.vanished_after,
                 )
@@ -47,12 +50,13 @@ class Recovery:
                 log.exception("recovery failed, next look later")
             await asyncio.sleep(self._settings.recover_interval)
 
-    async def _is_open(self, room: str, sid: str) -> bool:
+    async def _is_open(self, room: str, sid: str, dispatch: str) -> bool:
         try:
             async with asyncio.timeout(5), open_api(self._settings) as livekit:
-                listed = await livekit.room.list_rooms(api.ListRoomsRequest(names=[room]))
+                return await is_room_open(livekit, room, sid) and (
+                    not dispatch or await is_dispatched(livekit, room, dispatch)
+                )
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionError(
                 f"LiveKit does not say whether the room is open: {error}"
             ) from error
-        return any(found.sid == sid for found in listed.rooms)

@@ -30,6 +30,7 @@ from pipelines.events import (
     ParticipantLeft,
     ParticipantRenamed,
 )
+from pipelines.speech.vad import NativeVad, VoiceActivity
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -57,11 +58,19 @@ class MeetingRoom:
     Args:
         room: The room, not connected yet.
         emit: Takes every event, in the room's loop; must not block.
+        vad: Makes the detector of a stream of audio.
     """
 
-    def __init__(self, room: rtc.Room, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        room: rtc.Room,
+        emit: Callable[[Event], None],
+        *,
+        vad: Callable[[], VoiceActivity] = NativeVad,
+    ) -> None:
         self._room = room
         self._emit = emit
+        self._vad = vad
         self._undo = ExitStack()
         self._tasks = asyncio.TaskGroup()
         self._listeners: dict[str, Listener] = {}
@@ -147,7 +156,7 @@ class MeetingRoom:
             self._leave(identity)
         self._sids[identity] = participant.sid
         self.people = {**self.people, identity: participant.name}
-        listener = Listener(identity, self._emit)
+        listener = Listener(identity, self._emit, vad=self._vad)
         self._listeners[identity] = listener
         self._tasks.create_task(_logged(listener.run()), name=f"audio of {participant.sid}")
         attributes = dict(participant.attributes)

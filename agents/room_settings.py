@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -23,6 +24,9 @@ from pipelines.errors import RoomSettingsError
 
 ROOM: Final = "room metadata"
 JOB: Final = "job metadata"
+
+RECORDING: Final = "recording_id"
+"""Key under which agents find the recording id in the metadata."""
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -98,6 +102,8 @@ class RoomSettings:
         language: BCP 47 tag, or empty.
         key_terms: Glossary of the room, each term once.
         roles: Identity -> role, for those who are not attendees by default.
+        recording_id: La Suite Meet's, in lower case, where the job's metadata is one; or empty.
+            Always a UUID, so it may be part of a key or of a file's name.
         metadata: Everything as it came, job over room, unknown keys kept. May hold what only the
             job should know, so it is not in the repr.
     """
@@ -107,6 +113,7 @@ class RoomSettings:
     language: str = ""
     key_terms: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict, repr=False)
+    recording_id: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -115,6 +122,7 @@ class _Sources(NamedTuple):
 
     merged: dict[str, Any]
     job: dict[str, Any]
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
     def refuse(self, path: Path, problem: str) -> NoReturn:
         """Raise the error for a field, under the name of the metadata that holds it."""
@@ -135,6 +143,7 @@ def read_room_settings(
     specs: Mapping[str, AgentSpec],
     defaults: Sequence[str],
     allowed: Sequence[str],
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> RoomSettings:
     """Validate the metadata of a room.
 
@@ -144,13 +153,15 @@ def read_room_settings(
         specs: The installed agents by name.
         defaults: Agents to run where there is no ``agents`` key.
         allowed: Agents that metadata may name; empty allows all of ``specs``.
+        presets: Agent -> the settings it has where metadata does not say.
 
     Raises:
         RoomSettingsError: One line that names the source, the field as a dotted path, and the fix.
     """
     room = read_object(room_metadata, source=ROOM)
-    job = _recording(job_metadata) or read_object(job_metadata, source=JOB)
-    sources = _Sources(_merge(room, job), job)
+    recording = recording_id_of(job_metadata)
+    job = {RECORDING: recording} if recording else read_object(job_metadata, source=JOB)
+    sources = _Sources(_merge(room, job), job, presets)
     read = _validate(RoomMetadata, sources.merged, (), sources)
     if read.agents is None:
         wanted: Mapping[str, Any] = {name: True for name in defaults if name in specs}
@@ -161,7 +172,7 @@ def read_room_settings(
         for name, asked in wanted.items()
         if asked is not None and asked is not False
     }
-    return _settings(read, agents, sources.merged)
+    return _settings(read, agents, sources.merged, recording)
 
 
 def fallback_settings(
@@ -170,10 +181,12 @@ def fallback_settings(
     *,
     specs: Mapping[str, AgentSpec],
     defaults: Sequence[str],
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> RoomSettings:
     """Return the default agents with default settings, and what else can be read; never raises."""
     room = readable_part(room_metadata, source=ROOM)
-    job = _recording(job_metadata) or readable_part(job_metadata, source=JOB)
+    recording = recording_id_of(job_metadata)
+    job = {RECORDING: recording} if recording else readable_part(job_metadata, source=JOB)
     merged = _merge(room, job)
     known = set(_keys(RoomMetadata)) - {"agents"}
     sound = {key: merged[key] for key in merged.keys() & known if _is_sound(key, merged[key])}
@@ -181,8 +194,8 @@ def fallback_settings(
     for name in defaults:
         # `doctor` reports a default agent that is not installed or needs settings.
         with suppress(RoomSettingsError):
-            agents[name] = _agent_settings(name, True, specs, (), _Sources({}, {}))
-    return _settings(_from_json(RoomMetadata, sound), agents, merged)
+            agents[name] = _agent_settings(name, True, specs, (), _Sources({}, {}, presets))
+    return _settings(_from_json(RoomMetadata, sound), agents, merged, recording)
 
 
 def _is_sound(key: str, value: object) -> bool:
@@ -193,9 +206,10 @@ def _is_sound(key: str, value: object) -> bool:
     return True
 
 
-def _recording(job_metadata: str) -> dict[str, Any]:
+def recording_id_of(job_metadata: str) -> str:
+    """Return La Suite Meet's recording id, which is the whole of its job metadata, or empty."""
     text = job_metadata.strip()
-    return {"recording_id": text} if _UUID.fullmatch(text) else {}
+    return text.lower() if _UUID.fullmatch(text) else ""
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,7 +244,7 @@ def _agent_settings(
             path,
             f"must be an object with the agent's settings, true or false, not {kind_of(asked)}",
         )
-    return _validate(spec.settings, asked, path, sources)
+    return _validate(spec.settings, {**sources.presets.get(name, {}), **asked}, path, sources)
 
 
 def _validate(
@@ -271,7 +285,10 @@ def _explain(kind: str, message: str, known: Sequence[str]) -> str:
 
 
 def _settings(
-    read: RoomMetadata, agents: Mapping[str, AgentSettings], metadata: Mapping[str, Any]
+    read: RoomMetadata,
+    agents: Mapping[str, AgentSettings],
+    metadata: Mapping[str, Any],
+    recording_id: str,
 ) -> RoomSettings:
     meeting = read.meeting_data or MeetingData()
     owner = {meeting.created_by: "owner"} if meeting.created_by else {}
@@ -282,5 +299,6 @@ def _settings(
         language=read.language or "",
         key_terms=tuple(dict.fromkeys(terms)),
         roles={**owner, **(read.roles or {})},
+        recording_id=recording_id,
         metadata=metadata,
     )

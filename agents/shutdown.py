@@ -13,6 +13,10 @@ SEND_CAPTIONS: Final = 2.0
 FLUSH_STORES: Final = 60.0
 """Seconds for the stores to take what they lack; the rest is replayed from the journal."""
 
+RECORDING_FILE: Final = 30.0
+"""Seconds for La Suite's file of a recording, while the stores are flushed; then the seal tries
+again, and then recovery."""
+
 SEAL: Final = 60.0
 """Seconds for document, artefacts and the end of the journals; else the next start does it."""
 

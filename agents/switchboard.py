@@ -45,7 +45,11 @@ class Switchboard:
         self._error = ""
         self._asked: Mapping[str, AgentSettings] = {}
         self.now: RoomSettings = fallback_settings(
-            "", "", specs=specs, defaults=settings.default_agents
+            "",
+            "",
+            specs=specs,
+            defaults=settings.default_agents,
+            presets=settings.agent_presets,
         )
 
     def read(self, room_metadata: str) -> bool:
@@ -61,6 +65,7 @@ class Switchboard:
                 specs=self._specs,
                 defaults=self._settings.default_agents,
                 allowed=self._settings.allowed_agents,
+                presets=self._settings.agent_presets,
             )
         except RoomSettingsError as error:
             self._error = str(error)
@@ -71,6 +76,7 @@ class Switchboard:
                     self._job_metadata,
                     specs=self._specs,
                     defaults=self._settings.default_agents,
+                    presets=self._settings.agent_presets,
                 )
             return False
         self._error = ""

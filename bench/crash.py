@@ -28,7 +28,6 @@ from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms
 from bench.script import load_script
 from bench.worker_process import WorkerProcess
-from pipelines.failpoints import FAILPOINTS
 
 PASSES: Final[Mapping[str, tuple[int, int]]] = {
     "engine_final": (1, 2),
@@ -207,7 +206,7 @@ def _compare(failpoint: str, died: bool, seen: Sequence[Mapping[str, Any]], data
 def schedule(trials: int, seed: int) -> list[str]:
     """Choose the fatal pass of each failpoint in each of ``trials`` rounds."""
     chance = random.Random(seed)
-    return [f"{name}:{chance.randint(*PASSES[name])}" for _ in range(trials) for name in FAILPOINTS]
+    return [f"{name}:{chance.randint(*PASSES[name])}" for _ in range(trials) for name in PASSES]
 
 
 def run(failpoints: Sequence[str], directory: Path, server: LiveKitServer) -> Iterator[Trial]:

@@ -14,7 +14,10 @@ import psutil
 from bench.child_process import ROOT, ChildProcess
 
 _REGISTERED = "registered worker"  # LiveKit's SDK logs it when the server has taken the worker
-_CALLERS = ("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_")
+_CALLERS = (
+    *("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_", "AWS_"),
+    *("METADATA_COLLECTOR_", "TRANSCRIBER_", "STT_", "ENABLE_SILERO_"),
+)
 
 
 class WorkerProcess(ChildProcess):

@@ -21,6 +21,7 @@ FailpointName = Literal[
     "after_commit",  # a store has taken the batch; no checkpoint yet
     "checkpoint",  # the checkpoint is written under its temporary name
     "seal",  # the artefacts are written; no seal yet
+    "recording_file",  # La Suite's file of a recording is put; it is not read back yet
     "replay",  # recovery has read a journal; nothing of it is flushed yet
 ]
 

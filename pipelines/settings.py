@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from pipelines.errors import SettingsError
 from pipelines.failpoints import FAILPOINTS
+from pipelines.la_suite import COLLECTOR, PROFILES, ProfileName, profile_values
 from pipelines.store_settings import StoreSettings
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
 
 CaptionFormatName = Literal["text-stream", "legacy", "meetai"]
+VadName = Literal["native", "silero"]
 
 
 class Settings(StoreSettings, BaseSettings):
@@ -49,11 +66,20 @@ class Settings(StoreSettings, BaseSettings):
         description="Name that rooms are dispatched to; empty takes every new room (automatic "
         "dispatch).",
     )
+    profile: ProfileName = Field(
+        default="",
+        description="La Suite Meet's agent that this worker stands in for: `metadata-collector` or "
+        "`multi-user-transcriber`; an agent name that is one of these chooses it too.",
+    )
     display_name: str = Field(
         default="Greffier", max_length=128, description="What people see in the participant list."
     )
     hidden: bool = Field(
         default=False, description="Join hidden: people don't see that notes are taken."
+    )
+    listen_only: bool = Field(
+        default=False,
+        description="Join without permission to send: no captions, no notices, no history.",
     )
     default_agents: Names = Field(
         default=("metadata", "transcriber"),
@@ -62,6 +88,15 @@ class Settings(StoreSettings, BaseSettings):
     allowed_agents: Names = Field(
         default=(),
         description="Agents that metadata may name; empty allows every installed one.",
+    )
+    keep_chat: bool = Field(
+        default=False,
+        description="Keep the text of chat messages where the room's metadata does not say.",
+    )
+    vad: VadName = Field(
+        default="native",
+        description="Detector of voice activity: `native` (LiveKit's) or `silero`, which costs "
+        "several times as much.",
     )
     engine: str = Field(
         default="auto",
@@ -202,6 +237,20 @@ class Settings(StoreSettings, BaseSettings):
             raise ValueError(f"no failpoint {name!r}; there are {', '.join(FAILPOINTS)}")
         return value
 
+    @model_validator(mode="after")
+    def _has_a_place_for_recordings(self) -> Self:
+        if self.profile == COLLECTOR and not self.metadata_bucket:
+            raise ValueError(
+                "AWS_STORAGE_BUCKET_NAME (or GREFFIER_METADATA_BUCKET) must be set: the bucket of "
+                "La Suite Meet's recordings"
+            )
+        return self
+
+    @property
+    def agent_presets(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings that an agent starts from where the room's metadata does not say."""
+        return {"metadata": {"chat": self.keep_chat}}
+
     @property
     def journal_dir(self) -> Path:
         """Where the journals are."""
@@ -233,6 +282,22 @@ class Settings(StoreSettings, BaseSettings):
             problems = error.errors(include_input=False, include_url=False)
             lines = [f"{cls._prefix(one['loc'])}{one['msg']}" for one in problems]
             raise SettingsError("\n".join(lines).replace("Value error, ", "")) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a profile speak last: what the environment says under our names wins."""
+        given = {**env_settings(), **init_settings()}
+        name = str(given.get("agent_name", ""))
+        profile = str(given.get("profile") or (name if name in PROFILES else ""))
+        values = profile_values(profile, os.environ)
+        return (init_settings, env_settings, InitSettingsSource(settings_cls, values))
 
     @classmethod
     def _prefix(cls, location: tuple[int | str, ...]) -> str:

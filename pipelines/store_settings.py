@@ -64,6 +64,22 @@ class StoreSettings(BaseModel):
         description="S3 secret key.",
     )
 
+    metadata_bucket: str = Field(
+        default="",
+        validation_alias=AliasChoices(
+            "GREFFIER_METADATA_BUCKET", "AWS_STORAGE_BUCKET_NAME", "metadata_bucket"
+        ),
+        description="Bucket of the metadata file of a La Suite Meet recording.",
+    )
+    metadata_folder: str = Field(
+        default="metadata",
+        validation_alias=AliasChoices(
+            "GREFFIER_METADATA_FOLDER", "AWS_S3_OUTPUT_FOLDER", "metadata_folder"
+        ),
+        description="Folder of that file; La Suite's backend calls it "
+        "`METADATA_COLLECTOR_OUTPUT_FOLDER`.",
+    )
+
     @field_validator("stores", mode="before")
     @classmethod
     def _parse_stores(cls, value: object) -> object:

@@ -18,7 +18,7 @@ _BODY: Final = b"greffier doctor\n"
 
 
 async def check_s3(address: StoreAddress, access: S3Access, *, patience: float = TIMEOUT) -> Check:
-    """Put, read back, list and delete a small object under the store's prefix.
+    """Look at the place of a store.
 
     Args:
         address: ``s3://bucket/prefix``.
@@ -30,6 +30,11 @@ async def check_s3(address: StoreAddress, access: S3Access, *, patience: float =
         place = S3Place.of(address, access)
     except SettingsError as failure:
         return error(name, str(failure), "correct GREFFIER_STORES")
+    return await check_place(name, place, patience=patience)
+
+
+async def check_place(name: str, place: S3Place, *, patience: float = TIMEOUT) -> Check:
+    """Put, read back, list and delete a small object under the place's prefix."""
     bucket = S3Bucket(place)
     try:
         async with asyncio.timeout(patience):

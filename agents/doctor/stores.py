@@ -7,14 +7,18 @@ import asyncio
 from agents.doctor.check import Check
 from agents.doctor.http_stores import check_http_store, check_meetai
 from agents.doctor.redis import check_redis
-from agents.doctor.s3 import check_s3
+from agents.doctor.s3 import check_place, check_s3
 from pipelines.settings import Settings
+from pipelines.transcript.recording_file import recordings_place
 from pipelines.transcript.stores.address import StoreAddress
 
 
 async def check_stores(settings: Settings) -> list[Check]:
-    """Ask every store at once."""
-    return await asyncio.gather(*(_check(address, settings) for address in settings.stores))
+    """Ask every store at once, and the bucket of La Suite Meet's recordings."""
+    checks = [_check(address, settings) for address in settings.stores]
+    if place := recordings_place(settings):
+        checks.append(check_place("recordings", place))
+    return await asyncio.gather(*checks)
 
 
 async def _check(address: StoreAddress, settings: Settings) -> Check:

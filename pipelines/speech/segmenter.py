@@ -13,6 +13,9 @@ SPEAKING   SPEAKING            SPEAKING               ENDING
 ENDING     SPEAKING            ENDING; as silence     ENDING; after ``min_silence``:
                                                       SILENT, ended
 =========  ==================  =====================  =======================================
+
+A span begins with the first window that is not surely silence, where speech follows it without a
+pause: a soft first consonant, or a quiet voice, is less than speech to the detector.
 """
 
 from __future__ import annotations
@@ -53,14 +56,19 @@ class Segmenter:
         silence_below: Probability below which a window is silence; in between, nothing changes.
         min_speech: Seconds of speech before a span starts; a cough is shorter.
         min_silence: Seconds of silence before a span ends; a breath is shorter.
+        faint_above: Probability from which a window may be the soft beginning of a span.
+        max_faint: Seconds that a soft beginning lasts at most; in a noisy room every window is one.
     """
 
     speech_above: float = 0.5
     silence_below: float = 0.35
     min_speech: float = 0.09
     min_silence: float = 0.5
+    faint_above: float = 0.15
+    max_faint: float = 0.4
     state: State = State.SILENT
     _since: float = field(default=0.0)
+    _faint_since: float | None = field(default=None)
 
     def process(self, probability: float, start: float, end: float) -> Started | Ended | None:
         """Take the window from ``start`` to ``end`` seconds of media time.
@@ -70,6 +78,10 @@ class Segmenter:
         """
         speech = probability >= self.speech_above
         silence = probability < self.silence_below
+        if probability < self.faint_above:
+            self._faint_since = None
+        elif self._faint_since is None:
+            self._faint_since = start
         match self.state:
             case State.SILENT if speech:
                 self._enter(State.STARTING, start)
@@ -81,7 +93,7 @@ class Segmenter:
                 self.state = State.SPEAKING
         if self.state is State.STARTING and end - self._since >= self.min_speech:
             self.state = State.SPEAKING
-            return Started(self._since)
+            return Started(self._began())
         if self.state is State.ENDING and end - self._since >= self.min_silence:
             self.state = State.SILENT
             return Ended(self._since)
@@ -96,6 +108,11 @@ class Segmenter:
             case State.ENDING:
                 return Ended(self._since)
         return None
+
+    def _began(self) -> float:
+        if self._faint_since is None:
+            return self._since
+        return max(self._faint_since, self._since - self.max_faint)
 
     def _enter(self, state: State, at: float) -> None:
         self.state = state

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.speech.segmenter import Ended, Segmenter, Started
-from pipelines.speech.vad import SAMPLE_RATE, WINDOW, VoiceActivity
+from pipelines.speech.vad import HANGOVER, SAMPLE_RATE, WINDOW, VoiceActivity
 
 PRE_ROLL: Final = 0.5
 """Seconds before the start of speech that belong to its audio: a soft first consonant is no
@@ -42,6 +42,7 @@ class SpanDetector:
         self._position = 0  # samples the detector has seen
         self._recent: deque[Piece] = deque()
         self._open = False
+        self._started_at = 0.0
 
     def feed(self, samples: npt.NDArray[np.int16]) -> tuple[Piece, list[Started | Piece | Ended]]:
         """Take the next chunk.
@@ -74,9 +75,13 @@ class SpanDetector:
 
     def finish(self) -> list[Started | Piece | Ended]:
         """End the span that is open: no more audio comes."""
-        ended = self._segmenter.finish((self._position + len(self._rest)) / SAMPLE_RATE)
+        end = (self._position + len(self._rest)) / SAMPLE_RATE
+        ended = self._segmenter.finish(end)
         self._open = False
-        return [ended] if ended else []
+        if ended is None:
+            return []
+        # Who is cut off in the middle of a word spoke to the end.
+        return [ended if ended.at == end else self._without_hangover(ended)]
 
     def _classify(self, samples: npt.NDArray[np.int16]) -> tuple[float, list[Started | Ended]]:
         audio = np.concatenate((self._rest, samples))
@@ -88,11 +93,18 @@ class SpanDetector:
             highest = max(highest, probability)
             start = (self._position + offset) / SAMPLE_RATE
             change = self._segmenter.process(probability, start, start + WINDOW / SAMPLE_RATE)
-            if change:
-                changes.append(change)
+            match change:
+                case Started():
+                    self._started_at = change.at
+                    changes.append(change)
+                case Ended():
+                    changes.append(self._without_hangover(change))
         self._position += whole
         self._rest = audio[whole:]
         return highest, changes
+
+    def _without_hangover(self, ended: Ended) -> Ended:
+        return Ended(max(self._started_at, ended.at - HANGOVER))
 
     def _remember(self, piece: Piece) -> None:
         self._recent.append(piece)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipelines.transcript.history import START, Cursor, Page, latest_revisions, 
 from pipelines.transcript.journal import Journal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
+from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.store import Store
 
 if TYPE_CHECKING:
@@ -68,6 +70,17 @@ def next_epoch(seen: Sequence[int], *, now: float) -> int:
     return max([*seen, int(now * 1000)]) + 1
 
 
+def first_dispatch(opened: Iterable[Mapping[str, Any]], room_sid: str) -> str:
+    """Return the id of the dispatch that asked for the agent first, in this room; or empty.
+
+    Args:
+        opened: The data of the meeting's ``opened`` lines, oldest first.
+        room_sid: A dispatch belongs to one opening of a room.
+    """
+    here = (data for data in opened if data["room_sid"] == room_sid)
+    return next((data["dispatch"] for data in here if data.get("dispatch")), "")
+
+
 class Ledger:
     """The lines of a meeting: those of earlier epochs, and this epoch's as they are appended.
 
@@ -108,6 +121,7 @@ class Ledger:
         self._kept: set[tuple[str, int]] = set()
         self._state: dict[str, Any] = {}
         self.people: dict[str, str] = {}
+        self.opened: list[Mapping[str, Any]] = []
         for line in earlier:
             self._remember(line)
         if earlier and earlier[-1].kind != "ended":
@@ -215,6 +229,20 @@ class Ledger:
         """Return the finals that follow ``after``; see :func:`~.history.page_of`."""
         return page_of(await self._finals_after(after), after=after, limit=limit, size=size)
 
+    async def kept_here(self) -> list[Line]:
+        """Return every line that this machine has of the meeting, of this epoch and others.
+
+        Raises:
+            StoreError: The files can't be read.
+        """
+        journal_dir = self._journal.path.parent.parent
+        lines = await asyncio.to_thread(_journalled, journal_dir, self.meeting)
+        lines += await asyncio.to_thread(self._journal.older_after, 0, limit=sys.maxsize)
+        for store in self._stores:
+            if isinstance(store, FilesStore):
+                lines += await store.read(self.meeting)
+        return distinct(lines)
+
     def state(self, key: str) -> Any:
         """Return the last value appended for ``key`` as a ``state`` line, or None."""
         return self._state.get(key)
@@ -276,6 +304,8 @@ class Ledger:
                 self._index = max(self._index, line.data.get("index", 0))
             case "state":
                 self._state[line.data["key"]] = line.data["value"]
+            case "opened":
+                self.opened.append(line.data)
             case "person":
                 self.people[line.data["identity"]] = line.data["name"]
 

@@ -11,18 +11,19 @@ from typing import Protocol
 
 from pipelines.errors import StoreError
 from pipelines.transcript.journal import is_alive, read_journal
-from pipelines.transcript.ledger import epoch_of, journals_in
+from pipelines.transcript.ledger import epoch_of, first_dispatch, journals_in
 from pipelines.transcript.line import Line
 from pipelines.transcript.paths import meeting_key
-from pipelines.transcript.seal import close_meeting, delete_journal, replay
+from pipelines.transcript.seal import ClosingStep, close_meeting, delete_journal, replay
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.left_alone import LeftAlone
 from pipelines.transcript.stores.store import Store
 
 log = logging.getLogger(__name__)
 
-IsOpen = Callable[[str, str], Awaitable[bool]]
-"""Tells whether the room of this name and SID is open; raises ConnectionError if unknown."""
+IsOpen = Callable[[str, str, str], Awaitable[bool]]
+"""Tells whether the room of this name and SID is open, and the dispatch of this id still asks for
+an agent in it (an empty id is not looked for); raises ConnectionError if unknown."""
 
 
 class UnsealedIndex(Protocol):
@@ -44,18 +45,20 @@ async def recover(
     stores: Sequence[Store],
     *,
     is_open: IsOpen,
+    finish: ClosingStep | None = None,
     index: UnsealedIndex | None = None,
     vanished_after: float = 60.0,
 ) -> None:
     """Replay the journals whose writers are gone, and seal the meetings that are over.
 
-    A meeting is over when its last epoch ended in good order or its room is no longer open; one
-    whose room is open waits for the job that takes it over.
+    A meeting is over when its last epoch ended in good order or its room is no longer open, and a
+    recording when its dispatch is gone; others wait for the job that takes them over.
 
     Args:
         journal_dir: The journals of this host, or of the volume that hosts share.
         stores: Where the lines belong.
         is_open: Asks LiveKit.
+        finish: What else is done when a meeting is closed; see ``close_meeting``.
         index: Also knows meetings whose host vanished with its journal.
         vanished_after: Seconds without a line after which such a meeting is looked at: its own
             host has sealed it by then, or it can't.
@@ -65,14 +68,20 @@ async def recover(
     here = await asyncio.to_thread(_directories, journal_dir)
     for directory in here:
         with _logged(directory.name):
-            await _recover_meeting(directory, journal_dir, stores, is_open)
+            await _recover_meeting(directory, journal_dir, stores, is_open, finish)
     if index is None:
         return
     with _logged("index"):
         for meeting in await index.unsealed(idle=vanished_after):
             if journal_dir / meeting_key(meeting) not in here:
                 with _logged(meeting_key(meeting)):
-                    await _recover_vanished(meeting, index, journal_dir, stores, is_open)
+                    lines = await index.read(meeting)
+                    if lines and await _is_over(lines, is_open):
+                        log.warning(
+                            "host vanished, its meeting is sealed", extra={"lines": len(lines)}
+                        )
+                        epoch = lines[-1].epoch
+                        await close_meeting(meeting, epoch, journal_dir, stores, finish=finish)
 
 
 @contextmanager
@@ -88,7 +97,11 @@ def _logged(meeting: str) -> Iterator[None]:
 
 
 async def _recover_meeting(
-    directory: Path, journal_dir: Path, stores: Sequence[Store], is_open: IsOpen
+    directory: Path,
+    journal_dir: Path,
+    stores: Sequence[Store],
+    is_open: IsOpen,
+    finish: ClosingStep | None,
 ) -> None:
     journals = await asyncio.to_thread(journals_in, directory)
     dead = [path for path in journals if not is_alive(path)]
@@ -106,30 +119,22 @@ async def _recover_meeting(
         for path in dead:
             await asyncio.to_thread(delete_journal, path)
     elif await _is_over(lines, is_open):
-        await close_meeting(lines[-1].meeting, epoch_of(dead[-1]), journal_dir, stores)
+        await close_meeting(
+            lines[-1].meeting, epoch_of(dead[-1]), journal_dir, stores, finish=finish
+        )
     elif failed:
         raise failed
-
-
-async def _recover_vanished(
-    meeting: str,
-    index: UnsealedIndex,
-    journal_dir: Path,
-    stores: Sequence[Store],
-    is_open: IsOpen,
-) -> None:
-    """Seal a meeting from what the index's store has of it."""
-    lines = await index.read(meeting)
-    if lines and await _is_over(lines, is_open):
-        log.warning("meeting of a host that vanished is sealed", extra={"lines": len(lines)})
-        await close_meeting(meeting, lines[-1].epoch, journal_dir, stores)
 
 
 async def _is_over(lines: Sequence[Line], is_open: IsOpen) -> bool:
     if lines[-1].kind == "ended":
         return True
-    opened = next((line for line in reversed(lines) if line.kind == "opened"), None)
-    return opened is None or not await is_open(opened.data["room"], opened.data["room_sid"])
+    opened = [line.data for line in lines if line.kind == "opened"]
+    if not opened:
+        return True
+    room, sid = opened[-1]["room"], opened[-1]["room_sid"]
+    dispatch = first_dispatch(opened, sid) if opened[-1].get("recording") else ""
+    return not await is_open(room, sid, dispatch)
 
 
 def _directories(journal_dir: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +27,9 @@ from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.store import Store
 
 log = logging.getLogger(__name__)
+
+ClosingStep = Callable[[Sequence[Line]], Awaitable[None]]
+"""Takes every line of a meeting; may be called again, and raises StoreError to be called again."""
 
 
 async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path) -> Path | None:
@@ -101,9 +104,16 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
 
 
 async def close_meeting(
-    meeting: str, epoch: int, journal_dir: Path, stores: Sequence[Store]
+    meeting: str,
+    epoch: int,
+    journal_dir: Path,
+    stores: Sequence[Store],
+    *,
+    finish: ClosingStep | None = None,
 ) -> Path | None:
     """Give the stores what they lack, seal the meeting, delete the journals of the dead.
+
+    ``finish`` does what else is to be done with every line of the meeting, before they are gone.
 
     The journal of ``epoch`` is the caller's own and goes too; that of another living writer stays.
     A store that fails keeps nobody from the seal, but the journals stay until it has everything.
@@ -129,6 +139,11 @@ async def close_meeting(
         *(_complete(store, meeting, known, journals) for store in others)
     )
     failed += [failure for failure in failures if failure]
+    if sealed and finish:
+        try:
+            await finish(known)
+        except StoreError as failure:
+            failed.append(failure)
     if failed:
         raise failed[0]
     if sealed:

@@ -92,7 +92,7 @@ class Build:
     def __init__(self, directory: Path, context: Path) -> None:
         self._directory = directory
         self._context = context
-        self._stages: dict[str, Stage] = {}
+        self.stages: dict[str, Stage] = {}
         self.last = Stage(directory, directory)
 
     def follow(self, steps: list[tuple[str, str]]) -> Stage:
@@ -102,14 +102,32 @@ class Build:
 
     def _from(self, arguments: str) -> None:
         image, _, name = arguments.partition(" AS ")
-        assert re.fullmatch(r"python:3\.1[1-9]-slim", image)
         root = self._directory / (name or "final")
+        if image in self.stages:
+            self.last = self._copy_of(self.stages[image], root)
+        else:
+            assert re.fullmatch(r"python:3\.1[1-9]-slim", image)
+            self.last = self._empty(root)
+        if name:
+            self.stages[name] = self.last
+
+    @staticmethod
+    def _copy_of(stage: Stage, root: Path) -> Stage:
+        # Hard links: a stage is as large as the image, and no step changes a file.
+        shutil.copytree(stage.root, root, symlinks=True, copy_function=os.link)
+
+        def moved(value: str) -> str:
+            return value.replace(str(stage.root), str(root))
+
+        env = {name: moved(value) for name, value in stage.env.items()}
+        return Stage(root, Path(moved(str(stage.cwd))), env, dict(stage.settings))
+
+    @staticmethod
+    def _empty(root: Path) -> Stage:
         interpreter = root / "usr/local/bin/python"
         interpreter.parent.mkdir(parents=True)
         interpreter.symlink_to(Path(sys.executable).resolve())
-        self.last = Stage(root, root, {"PATH": f"{interpreter.parent}:/usr/bin:/bin"})
-        if name:
-            self._stages[name] = self.last
+        return Stage(root, root, {"PATH": f"{interpreter.parent}:/usr/bin:/bin"})
 
     def _workdir(self, path: str) -> None:
         self.last.cwd = self.last.place(path)
@@ -125,7 +143,7 @@ class Build:
     def _copy(self, arguments: str) -> None:
         flags = re.findall(r"--(\w+)=(\S+)", arguments)
         *sources, target = re.sub(r"--\w+=\S+", "", arguments).split()
-        stage = self._stages.get(dict(flags).get("from", ""))
+        stage = self.stages.get(dict(flags).get("from", ""))
         into = self.last.place(target)
         for source in sources:
             what = stage.place(source) if stage else self._context / source
@@ -159,7 +177,7 @@ class Build:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
     """Follow the Dockerfile's steps with what a clean clone sends to Docker."""
     directory = tmp_path_factory.mktemp("image")
     context = directory / "context"
@@ -168,8 +186,22 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         if not is_ignored(path, patterns):
             (context / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, context / path)
-    yield Build(directory, context).follow(instructions(DOCKERFILE.read_text()))
+    build = Build(directory, context)
+    build.follow(instructions(DOCKERFILE.read_text()))
+    yield build
     shutil.rmtree(directory)  # more than a gigabyte, and pytest keeps three runs
+
+
+@pytest.fixture(scope="module")
+def image(build: Build) -> Stage:
+    """What `docker build` makes: the last stage."""
+    return build.last
+
+
+@pytest.fixture(scope="module")
+def meet_image(build: Build) -> Stage:
+    """What `docker build --target la-suite-meet` makes."""
+    return build.stages["la-suite-meet"]
 
 
 @pytest.mark.timeout(900)
@@ -189,6 +221,36 @@ def test_the_image_has_the_built_in_agents_through_their_entry_points(image: Sta
 def test_the_image_has_no_build_tool_and_no_sources_beside_the_worker(image: Stage) -> None:
     assert sorted(path.name for path in image.cwd.iterdir()) == [".venv", "LICENSE", "worker.py"]
     assert image.run(["python", "-c", "import hatchling"]).returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("metadata_collector.py", "metadata-collector"),
+        ("multi_user_transcriber.py", "multi-user-transcriber"),
+    ],
+)
+def test_la_suites_commands_start_the_worker_under_la_suites_names(
+    meet_image: Stage, script: str, name: str
+) -> None:
+    done = meet_image.run(
+        ["python", script, "settings"], AWS_STORAGE_BUCKET_NAME="b", COLUMNS="200"
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"GREFFIER_AGENT_NAME\W+([a-z-]+)", done.stdout)
+    assert found is not None
+    assert found[1] == name
+
+
+def test_without_a_command_la_suites_image_writes_captions_as_its_own_does(
+    meet_image: Stage,
+) -> None:
+    assert "entrypoint" not in meet_image.settings
+    assert json.loads(meet_image.settings["cmd"]) == [
+        "python",
+        "multi_user_transcriber.py",
+        "start",
+    ]
 
 
 def test_the_image_runs_as_an_ordinary_user_who_can_read_all_of_it(image: Stage) -> None:

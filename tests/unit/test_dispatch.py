@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from livekit.protocol.models import ParticipantInfo
+from livekit.protocol.agent import Job
+from livekit.protocol.models import ParticipantInfo, Room
 
 from agents.dispatch import (
     EPOCH,
@@ -14,9 +15,11 @@ from agents.dispatch import (
     Claim,
     Refuse,
     answer,
+    meeting_of,
     others,
     reported_load,
 )
+from agents.room_settings import RoomSettings
 
 CLAIM = Claim("RM_1", "greffier", "")
 
@@ -51,6 +54,32 @@ def test_a_second_dispatch_of_what_is_served_is_refused() -> None:
 
 def test_another_recording_in_the_same_room_is_another_job() -> None:
     assert isinstance(decide(serving={Claim("RM_1", "greffier", "recording-1")}), Accept)
+
+
+def test_a_recordings_collector_serves_recordings_only() -> None:
+    assert decide(recordings_only=True) == Refuse(
+        "its metadata must be a recording id, a bare UUID", mistaken=True
+    )
+    claim = Claim("RM_1", "metadata-collector", "7f3c2f0e-6b1d-4d58-9a53-0c5b1f6b7a11")
+    decided = answer(
+        claim,
+        room="standup",
+        serving=[],
+        present=[],
+        epochs=[],
+        now=5.0,
+        most=1,
+        recordings_only=True,
+    )
+    assert decided == Accept("metadata-collector-standup", 5001)
+
+
+def test_a_recording_is_a_meeting_of_its_own_whatever_the_rooms_metadata_says() -> None:
+    job = Job(room=Room(name="standup", sid="RM_1"))
+    recorded = RoomSettings(agents={}, meeting_id="m1", recording_id="7f3c")
+    assert meeting_of(job, recorded) == "recording-7f3c"
+    assert meeting_of(job, RoomSettings(agents={}, meeting_id="m1")) == "m1"
+    assert meeting_of(job, RoomSettings(agents={})) == "standup/RM_1"
 
 
 def test_a_worker_that_is_full_leaves_a_dispatch_to_another_one() -> None:

@@ -143,8 +143,26 @@ def test_job_metadata_overrides_room_metadata_key_by_key() -> None:
 
 
 def test_a_bare_uuid_as_job_metadata_is_the_recording_id() -> None:
-    settings = read(LA_SUITE, RECORDING)
-    assert settings.metadata == {**LA_SUITE, "recording_id": RECORDING}
+    for text in (RECORDING, f" {RECORDING.upper()}\n"):
+        settings = read(LA_SUITE, text)
+        assert settings.recording_id == RECORDING
+        assert settings.metadata == {**LA_SUITE, "recording_id": RECORDING}
+
+
+@pytest.mark.parametrize("job", ["", {"recording_id": "../../other"}, {"recording_id": RECORDING}])
+def test_nothing_but_a_bare_uuid_of_the_job_makes_a_recording(job: object) -> None:
+    assert read({"recording_id": "../../room"}, job).recording_id == ""
+
+
+def test_an_agents_preset_holds_where_metadata_does_not_say() -> None:
+    def chat(room: object) -> AgentSettings:
+        presets = {"metadata": {"chat": False}}
+        return read_room_settings(
+            json.dumps(room), "", specs=SPECS, defaults=DEFAULTS, allowed=(), presets=presets
+        ).agents["metadata"]
+
+    assert chat({}) == chat({"agents": {"metadata": True}}) == Chat(chat=False)
+    assert chat({"agents": {"metadata": {"chat": True}}}) == Chat(chat=True)
 
 
 def test_glossary_and_key_terms_are_one_list_without_repeats() -> None:
@@ -302,6 +320,7 @@ def test_the_fallback_is_the_default_agents_and_what_can_be_read(
 
 def test_the_fallback_keeps_the_recording_id() -> None:
     settings = fallback_settings("{", RECORDING, specs=SPECS, defaults=DEFAULTS)
+    assert settings.recording_id == RECORDING
     assert settings.metadata == {"recording_id": RECORDING}
 
 

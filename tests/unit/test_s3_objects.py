@@ -38,7 +38,7 @@ class MemoryBucket(S3Bucket):
         await self.put(key, body)
         return True
 
-    async def put(self, key: str, body: bytes) -> None:
+    async def put(self, key: str, body: bytes, *, content_type: str = "") -> None:
         self.objects[key] = body
         self.puts.append((key, body))
 

@@ -63,15 +63,15 @@ async def speak(
     return ledger
 
 
-async def is_open(_room: str, _sid: str) -> bool:
+async def is_open(_room: str, _sid: str, _dispatch: str) -> bool:
     return True
 
 
-async def is_over(_room: str, _sid: str) -> bool:
+async def is_over(_room: str, _sid: str, _dispatch: str) -> bool:
     return False
 
 
-async def is_unknown(_room: str, _sid: str) -> bool:
+async def is_unknown(_room: str, _sid: str, _dispatch: str) -> bool:
     raise ConnectionError("LiveKit is down")
 
 

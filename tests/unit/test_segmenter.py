@@ -40,6 +40,15 @@ def test_between_the_thresholds_nothing_changes() -> None:
     assert [type(c) for c in run(Segmenter(), (0.96, 0.9), (3.2, 0.42))] == [Started]
 
 
+def test_a_soft_beginning_belongs_to_the_span_unless_a_pause_is_between_or_it_is_too_long() -> None:
+    def began(*parts: tuple[float, float]) -> float:
+        return run(Segmenter(), (0.96, 0.0), *parts, (0.96, 0.9))[0].at
+
+    assert abs(began((0.256, 0.2)) - 0.96) < WINDOW
+    assert abs(began((0.256, 0.2), (0.064, 0.0)) - 1.28) < WINDOW
+    assert abs(began((3.2, 0.2)) - (4.16 - 0.4)) < WINDOW
+
+
 def test_the_end_of_audio_ends_an_open_span() -> None:
     segmenter = Segmenter()
     run(segmenter, (0.96, 0.9))

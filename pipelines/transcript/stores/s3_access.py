@@ -48,11 +48,13 @@ class S3Place:
         bucket: It must exist.
         prefix: What every key begins with: empty, or with a slash at its end.
         access: The server, as the settings and the address have it.
+        setting: The environment variable that names the bucket.
     """
 
     bucket: str
     prefix: str
     access: S3Access
+    setting: str = "GREFFIER_STORES"
 
     @classmethod
     def of(cls, address: StoreAddress, access: S3Access) -> Self:

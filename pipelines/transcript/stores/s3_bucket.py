@@ -34,6 +34,8 @@ CONCURRENCY: Final = 16
 PAGE: Final = 1_000
 """Keys that one answer lists; S3's own limit."""
 
+_LINES: Final = "application/x-ndjson"
+
 _CONNECT_TIMEOUT: Final = 3.0  # seconds; the caller's own time-out is longer (store_timeout)
 _READ_TIMEOUT: Final = 9.0  # seconds between two pieces of an answer
 
@@ -44,7 +46,7 @@ _KEY_REFUSED: Final = (
     "the key may not do this",
     "allow GREFFIER_S3_ACCESS_KEY s3:GetObject, s3:PutObject and s3:ListBucket there",
 )
-_NO_BUCKET_NAME: Final = ("that is no name of a bucket", "correct GREFFIER_STORES")
+_NO_BUCKET_NAME: Final = ("that is no name of a bucket", "correct {setting}")
 _KEY_UNKNOWN: Final = (
     "the server does not know the access key",
     "correct GREFFIER_S3_ACCESS_KEY",
@@ -57,7 +59,7 @@ _REFUSALS: Final = {
     "IllegalLocationConstraintException": _OTHER_REGION,
     "InvalidAccessKeyId": _KEY_UNKNOWN,
     "InvalidBucketName": _NO_BUCKET_NAME,
-    "NoSuchBucket": ("there is no such bucket", "create it, or correct GREFFIER_STORES"),
+    "NoSuchBucket": ("there is no such bucket", "create it, or correct {setting}"),
     "PermanentRedirect": _OTHER_REGION,
     "RequestTimeTooSkewed": ("our clock is wrong", "set the clock (NTP)"),
     "SignatureDoesNotMatch": (
@@ -66,7 +68,7 @@ _REFUSALS: Final = {
     ),
     "XAdminUserNotFound": _KEY_UNKNOWN,  # versitygw's word for it
 }
-"""S3's error code -> what it says and what to do
+"""S3's error code -> what it says and what to do; ``setting`` is what names the bucket
 (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList)."""
 
 _REFUSING_STATUS: Final = {
@@ -137,14 +139,14 @@ class S3Bucket:
     async def create(self, key: str, body: bytes) -> bool:
         """Put a new object whole; False, and nothing changes, where there is one of that key."""
         try:
-            await self._put(key, body, IfNoneMatch="*")
+            await self._put(key, body, _LINES, IfNoneMatch="*")
         except _ObjectExistsError:
             return False
         return True
 
-    async def put(self, key: str, body: bytes) -> None:
+    async def put(self, key: str, body: bytes, *, content_type: str = _LINES) -> None:
         """Put an object, also over another."""
-        await self._put(key, body)
+        await self._put(key, body, content_type)
 
     async def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None where there is none."""
@@ -188,14 +190,14 @@ class S3Bucket:
     def _full(self, key: str) -> str:
         return f"{self._place.prefix}{key}"
 
-    async def _put(self, key: str, body: bytes, **condition: str) -> None:
+    async def _put(self, key: str, body: bytes, content_type: str, **condition: str) -> None:
         client = await self._open()
         with self._explained():
             await client.put_object(
                 Bucket=self._place.bucket,
                 Key=self._full(key),
                 Body=body,
-                ContentType="application/x-ndjson",
+                ContentType=content_type,
                 **condition,
             )
 
@@ -254,18 +256,21 @@ class S3Bucket:
             ) from error
         except ParamValidationError as error:
             raise S3RefusedError(
-                f"{self._place}: {_NO_BUCKET_NAME[0]}", _NO_BUCKET_NAME[1]
+                f"{self._place}: {_NO_BUCKET_NAME[0]}", self._fix(_NO_BUCKET_NAME[1])
             ) from error
         except (BotoCoreError, aiohttp.ClientError, OSError) as error:
             # Not their text: it holds the whole URL, and so the meeting's name.
             raise StoreError(f"{self._place}: {type(error).__name__}") from error
+
+    def _fix(self, fix: str) -> str:
+        return fix.format(setting=self._place.setting)
 
     def _answered(self, error: Any) -> StoreError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if refusal := _REFUSALS.get(code) or _REFUSING_STATUS.get(status):
             what, fix = refusal
-            return S3RefusedError(f"{self._place}: {what}", fix)
+            return S3RefusedError(f"{self._place}: {what}", self._fix(fix))
         # botocore makes a code of the status where the answer has none.
         shown = "" if code == str(status) else f" {code}"
         what = f"{self._place}: answered {status}{shown}"
