@@ -67,6 +67,8 @@ class History:
         self._hidden = hidden
         self._interims: dict[str, tuple[float, CaptionInterim]] = {}
         desk.register_rpc(OWNER, METHOD, self.answer)
+        # A newcomer learns whom to ask, a hidden agent included: every notice names its sender.
+        desk.captions.notify(OWNER, {"method": METHOD})
 
     def receive(self, event: Event) -> None:
         """Follow what is being said at the moment."""

@@ -35,7 +35,7 @@ from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
 from pipelines.transcript.seal import close_meeting
-from pipelines.transcript.stores.open_stores import open_stores
+from pipelines.transcript.stores.open_stores import Stores, open_stores
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,15 @@ def prepare_process(settings: Settings, proc: JobProcess) -> None:
     metrics()  # From now on nothing that is counted touches the disk for space.
     proc.userdata["settings"] = settings
     proc.userdata["specs"] = load_specs()
+    # Loading the client of S3 takes a second: not while a room waits.
+    proc.userdata["stores"] = open_stores(settings)
 
 
 async def run_job(ctx: JobContext) -> None:
     """Serve the dispatched room: LiveKit's entrypoint; returns once the agents run."""
-    job = MeetingJob(ctx, ctx.proc.userdata["settings"], ctx.proc.userdata["specs"])
-    ctx.proc.userdata["job"] = job
+    prepared = ctx.proc.userdata
+    job = MeetingJob(ctx, prepared["settings"], prepared["specs"], prepared["stores"])
+    prepared["job"] = job
     await job.start()
 
 
@@ -77,13 +80,20 @@ class MeetingJob:
         ctx: LiveKit's context of the job, not connected yet.
         settings: The process's settings.
         specs: The installed agents.
+        stores: Where the lines go.
     """
 
-    def __init__(self, ctx: JobContext, settings: Settings, specs: Mapping[str, AgentSpec]) -> None:
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings,
+        specs: Mapping[str, AgentSpec],
+        stores: Stores,
+    ) -> None:
         self._ctx = ctx
         self._settings = settings
         self._specs = specs
-        self._stores = open_stores(settings)
+        self._stores = stores
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = False
@@ -139,6 +149,7 @@ class MeetingJob:
             ctx.room,
             interim_interval=self._settings.interim_interval_ms / 1000,
             formats=self._settings.caption_formats,
+            meeting_start=ledger.started_at,
             before_final=ledger.copied,
         )
         host: AgentHost | None = None
