@@ -14,7 +14,7 @@ import psutil
 from bench.child_process import ROOT, ChildProcess
 
 _REGISTERED = "registered worker"  # LiveKit's SDK logs it when the server has taken the worker
-_CALLERS = ("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_")
+_CALLERS = ("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_", "AWS_")
 
 
 class WorkerProcess(ChildProcess):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-_CALLERS_SETTINGS = ("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_")
+_CALLERS_SETTINGS = ("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_", "AWS_")
 _NO_SKIP = bool(os.environ.get("GREFFIER_NO_SKIP"))
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)

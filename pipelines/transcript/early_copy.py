@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from pipelines.transcript.early_queue import EarlyQueue
-from pipelines.transcript.flusher import BATCH
+from pipelines.transcript.batches import BATCH
 from pipelines.transcript.line import Line
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ import stamina
 
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.failpoints import failpoint
+from pipelines.transcript.batches import BATCH, batches
 from pipelines.metrics import metrics
 from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
@@ -31,9 +32,6 @@ INTERVAL: Final = 3.0
 
 LINES: Final = 10
 """Lines that go at once."""
-
-BATCH: Final = 200
-"""Most lines in one call of a store."""
 
 ATTEMPTS: Final = 3
 LONGEST_PAUSE: Final = 30.0
@@ -155,8 +153,8 @@ class Flusher:
             self._waiting -= len(lines)
             write_checkpoint(self._journal.path, self._store.name, self._last)
 
-    async def _next_lines(self) -> list[Line]:
+    async def _next_lines(self) -> Sequence[Line]:
         lines = self._journal.recent_after(self._last, limit=BATCH)
         if lines is None:
             lines = await asyncio.to_thread(self._journal.older_after, self._last, limit=BATCH)
-        return lines
+        return next(batches(lines), ())

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 RECENT: Final = 2_000
 """Lines held in memory for stores that keep up; one that does not reads the file."""
+
+MARK_EVERY: Final = 500
+"""Lines between two known places in the file: a reader that is behind begins at one."""
 
 
 class Journal:
@@ -42,6 +46,7 @@ class Journal:
         self._unsynced = False
         self._pending: deque[bytes] = deque()
         self._recent: deque[Line] = deque(maxlen=RECENT)
+        self._marks: list[tuple[int, int]] = [(0, 0)]
 
     @property
     def durable(self) -> bool:
@@ -54,7 +59,10 @@ class Journal:
         Raises:
             ValueError: The line can't be encoded; nothing is written or kept.
         """
-        self._pending.append(line.encode())
+        encoded = line.encode()
+        if line.sequence % MARK_EVERY == 0 and self.durable and self._fd is not None:
+            self._marks.append((line.sequence, os.lseek(self._fd, 0, os.SEEK_END)))
+        self._pending.append(encoded)
         self.write_pending()
         self._recent.append(line)
         metrics().journal_lines.inc()
@@ -98,7 +106,9 @@ class Journal:
         # What the disk did not take is older than memory's oldest only after a disk was full for
         # more than RECENT lines.
         waiting = [Line.decode(encoded) for encoded in tuple(self._pending)]
-        lines = distinct((*read_journal(self.path).lines, *waiting))
+        place = bisect_right(self._marks, sequence + 1, key=lambda mark: mark[0]) - 1
+        read = read_journal(self.path, offset=self._marks[place][1])
+        lines = distinct((*read.lines, *waiting))
         return [line for line in lines if line.sequence > sequence][:limit]
 
     def close(self) -> None:
@@ -151,12 +161,19 @@ class JournalRead:
     torn: int
 
 
-def read_journal(path: Path) -> JournalRead:
-    """Read the whole lines of a journal, also while its writer lives."""
+def read_journal(path: Path, *, offset: int = 0) -> JournalRead:
+    """Read the whole lines of a journal, also while its writer lives.
+
+    Args:
+        path: The file; one that is not there has no lines.
+        offset: Bytes to skip, up to where a line begins.
+    """
     lines: list[Line] = []
     torn = 0
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(offset)
+            raw = file.read()
     except FileNotFoundError:
         return JournalRead(lines, torn)
     for piece in raw.split(b"\n"):

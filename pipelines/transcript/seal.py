@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import groupby
 from pathlib import Path
 
 from pipelines.errors import StoreError
 from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
+from pipelines.transcript.batches import batches
 from pipelines.transcript.document import build_document
 from pipelines.transcript.exports import EXPORTS
-from pipelines.transcript.flusher import BATCH, deliver, read_checkpoint, write_checkpoint
+from pipelines.transcript.flusher import deliver, read_checkpoint, write_checkpoint
 from pipelines.transcript.journal import is_alive, read_journal
 from pipelines.transcript.ledger import epoch_of, journals_of
 from pipelines.transcript.line import Line, distinct
@@ -90,7 +90,7 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
         done = read_checkpoint(journal, store.name)
         rest = [line for line in read.lines if line.sequence > done]
         try:
-            for batch in _batches(rest):
+            for batch in batches(rest):
                 await deliver(store, batch[0].meeting, batch)
                 write_checkpoint(journal, store.name, batch[-1].sequence)
         except StoreError as error:
@@ -172,19 +172,11 @@ async def _complete(
                 return None
             if final_look:
                 return StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
-            for batch in _batches(lacking):
+            for batch in batches(lacking):
                 await deliver(store, meeting, batch)
     except StoreError as error:
         return error
     return None
-
-
-def _batches(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
-    """Cut lines, in order, into what a store takes at once: of one epoch, ``BATCH`` at most."""
-    for _, group in groupby(lines, key=lambda line: line.epoch):
-        same = list(group)
-        for start in range(0, len(same), BATCH):
-            yield same[start : start + BATCH]
 
 
 def _covered(lines: Sequence[Line]) -> dict[int, int]:
