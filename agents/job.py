@@ -243,6 +243,7 @@ class MeetingJob:
             journal_dir=self._settings.journal_dir,
             stores=self._stores.all,
             early=self._stores.early_copy(meeting),
+            checkpoints=self._stores.redis,
         )
         opened = {"room": room.name, "room_sid": room.sid, "started_at": ledger.started_at}
         ledger.append("opened", opened, at=time.time())
@@ -281,7 +282,11 @@ class MeetingJob:
         try:
             async with asyncio.timeout(shutdown.SEAL):
                 await close_meeting(
-                    ledger.meeting, ledger.epoch, self._settings.journal_dir, self._stores.all
+                    ledger.meeting,
+                    ledger.epoch,
+                    self._settings.journal_dir,
+                    self._stores.all,
+                    patience=shutdown.READ_STORES,
                 )
         except Exception as error:
             # The journal stays, and the worker's recovery tries again.

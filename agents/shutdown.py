@@ -13,6 +13,9 @@ SEND_CAPTIONS: Final = 2.0
 FLUSH_STORES: Final = 60.0
 """Seconds for the stores to take what they lack; the rest is replayed from the journal."""
 
+READ_STORES: Final = 10.0
+"""Seconds, of those for the seal, in which a store may tell what it has."""
+
 SEAL: Final = 60.0
 """Seconds for document, artefacts and the end of the journals; else the next start does it."""
 

@@ -24,7 +24,7 @@ from pipelines.transcript.history import START, Cursor, Page, latest_revisions, 
 from pipelines.transcript.journal import Journal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 if TYPE_CHECKING:
     from pipelines.transcript.early_copy import EarlyCopy
@@ -80,6 +80,7 @@ class Ledger:
         early: Has every line on its way to Redis at once, if there is one.
         earlier: What is known of earlier epochs, in order.
         complete: Whether ``earlier`` is all there is; if not, a reader has it looked for again.
+        checkpoints: Is told how far stores are that can't be read back.
     """
 
     def __init__(
@@ -93,13 +94,17 @@ class Ledger:
         early: EarlyCopy | None,
         earlier: Sequence[Line],
         complete: bool,
+        checkpoints: CheckpointStore | None = None,
     ) -> None:
         self.meeting = meeting
         self.epoch = epoch
         self.started_at = started_at
         self._journal = journal
         self._stores = stores
-        self._flushers = [Flusher(store, meeting, journal) for store in stores]
+        self._flushers = [
+            Flusher(store, meeting, journal, checkpoints=None if store.reads_back else checkpoints)
+            for store in stores
+        ]
         self._early = early
         self._sequence = 0
         self._index = 0
@@ -123,6 +128,7 @@ class Ledger:
         journal_dir: Path,
         stores: Sequence[Store],
         early: EarlyCopy | None = None,
+        checkpoints: CheckpointStore | None = None,
     ) -> Self:
         """Begin an epoch: read what earlier ones kept, in journals and in the stores.
 
@@ -145,6 +151,7 @@ class Ledger:
             journal=Journal(journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"),
             stores=stores,
             early=early,
+            checkpoints=checkpoints,
             earlier=earlier,
             complete=None not in found,
         )

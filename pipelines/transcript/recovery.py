@@ -17,7 +17,7 @@ from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.seal import close_meeting, delete_journal, replay
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.left_alone import LeftAlone
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ IsOpen = Callable[[str, str], Awaitable[bool]]
 """Tells whether the room of this name and SID is open; raises ConnectionError if unknown."""
 
 
-class UnsealedIndex(Protocol):
+class UnsealedIndex(CheckpointStore, Protocol):
     """A store that knows which meetings are not sealed yet, of every host."""
 
     async def unsealed(self, *, idle: float) -> list[str]:
@@ -122,7 +122,7 @@ async def _recover_vanished(
     lines = await index.read(meeting)
     if lines and await _is_over(lines, is_open):
         log.warning("meeting of a host that vanished is sealed", extra={"lines": len(lines)})
-        await close_meeting(meeting, lines[-1].epoch, journal_dir, stores)
+        await close_meeting(meeting, lines[-1].epoch, journal_dir, stores, elsewhere=index)
 
 
 async def _is_over(lines: Sequence[Line], is_open: IsOpen) -> bool:

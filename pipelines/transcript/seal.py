@@ -24,7 +24,7 @@ from pipelines.transcript.journal import is_alive, read_journal
 from pipelines.transcript.ledger import epoch_of, journals_of
 from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.stores.files import FilesStore
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +101,26 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
 
 
 async def close_meeting(
-    meeting: str, epoch: int, journal_dir: Path, stores: Sequence[Store]
+    meeting: str,
+    epoch: int,
+    journal_dir: Path,
+    stores: Sequence[Store],
+    *,
+    patience: float | None = None,
+    elsewhere: CheckpointStore | None = None,
 ) -> Path | None:
     """Give the stores what they lack, seal the meeting, delete the journals of the dead.
 
     The journal of ``epoch`` is the caller's own and goes too; that of another living writer stays.
     A store that fails keeps nobody from the seal, but the journals stay until it has everything.
+
+    Args:
+        meeting: The meeting's id.
+        epoch: Of the one who seals.
+        journal_dir: Where the journals of all meetings are.
+        stores: Where the lines belong, a files store among them.
+        patience: Seconds that stores may take to tell what they have before the seal.
+        elsewhere: Has the checkpoints of a host that vanished with its journals.
 
     Raises:
         StoreError: A store failed; everything is still there for the next try.
@@ -119,14 +133,19 @@ async def close_meeting(
     failpoint("replay")
     files = next(store for store in stores if isinstance(store, FilesStore))
     journalled = [await asyncio.to_thread(read_journal, path) for path in journals]
-    known, failed = await _read_all(stores, meeting)
+    known, failed = await _read_all(stores, meeting, patience)
     known = distinct([*known, *(line for read in journalled for line in read.lines)])
-    if failure := await _complete(files, meeting, known, journals):
+    if failure := await _complete(files, meeting, known):
         raise failure
     sealed = await seal(meeting, epoch=epoch, store=files, journal_dir=journal_dir)
     others = [store for store in stores if store is not files]
     failures = await asyncio.gather(
-        *(_complete(store, meeting, known, journals) for store in others)
+        *(
+            _complete(store, meeting, known)
+            if store.reads_back
+            else _hand_over(store, meeting, known, journals, elsewhere)
+            for store in others
+        )
     )
     failed += [failure for failure in failures if failure]
     if failed:
@@ -140,31 +159,32 @@ async def close_meeting(
     return sealed
 
 
-async def _read_all(stores: Sequence[Store], meeting: str) -> tuple[list[Line], list[StoreError]]:
+async def _read_all(
+    stores: Sequence[Store], meeting: str, patience: float | None
+) -> tuple[list[Line], list[StoreError]]:
     """Return what the stores have between them, and what those say that can't be read."""
-    readable = [store.read(meeting) for store in stores if store.reads_back]
-    found = await asyncio.gather(*readable, return_exceptions=True)
-    failures = [one for one in found if isinstance(one, BaseException)]
-    for failure in failures:
-        if not isinstance(failure, StoreError):
-            raise failure
-    lines = [line for one in found if not isinstance(one, BaseException) for line in one]
-    return lines, [failure for failure in failures if isinstance(failure, StoreError)]
+
+    async def read(store: Store) -> list[Line] | StoreError:
+        try:
+            async with asyncio.timeout(patience):
+                return await store.read(meeting)
+        except StoreError as error:
+            return error
+        except TimeoutError:
+            return StoreError(f"store {store.name}: not read in {patience} s")
+
+    found = await asyncio.gather(*(read(store) for store in stores if store.reads_back))
+    lines = [line for one in found if not isinstance(one, StoreError) for line in one]
+    return lines, [one for one in found if isinstance(one, StoreError)]
 
 
-async def _complete(
-    store: Store, meeting: str, known: Sequence[Line], journals: Sequence[Path]
-) -> StoreError | None:
+async def _complete(store: Store, meeting: str, known: Sequence[Line]) -> StoreError | None:
     """Give the store what it lacks of ``known``, and read it back by id.
 
     Returns:
         What went wrong: then it may lack lines still.
     """
     try:
-        if not store.reads_back:
-            for path in journals:
-                await replay(path, [store])
-            return None
         for final_look in (False, True):
             kept = {line.key for line in await store.read(meeting)}
             lacking = [line for line in known if line.key not in kept]
@@ -174,6 +194,31 @@ async def _complete(
                 return StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
             for batch in batches(lacking):
                 await deliver(store, meeting, batch)
+    except StoreError as error:
+        return error
+    return None
+
+
+async def _hand_over(
+    store: Store,
+    meeting: str,
+    known: Sequence[Line],
+    journals: Sequence[Path],
+    elsewhere: CheckpointStore | None,
+) -> StoreError | None:
+    """Give a store that can't be read back what its checkpoints say it lacks.
+
+    Returns:
+        What went wrong: then it may lack lines still.
+    """
+    try:
+        for path in journals:
+            await replay(path, [store])
+        if elsewhere:
+            done = await elsewhere.checkpoints(meeting, store.name)
+            for batch in batches(line for line in known if line.sequence > done.get(line.epoch, 0)):
+                await deliver(store, meeting, batch)
+                await elsewhere.note_checkpoint(meeting, store.name, *batch[-1].key)
     except StoreError as error:
         return error
     return None

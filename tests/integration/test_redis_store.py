@@ -349,3 +349,17 @@ async def test_the_doctor_tells_a_redis_that_keeps_from_one_that_forgets(
         assert "noeviction" in found.fix
         url = server.url
     assert (await check_redis(address(url))).level == "error"
+
+
+async def test_a_checkpoint_never_goes_back_and_goes_with_the_meeting(
+    shared: RedisServer, meeting: str
+) -> None:
+    async with store_at(shared.url) as store, client_at(shared.url) as client:
+        await store.append(meeting, lines(meeting, 1, 1))
+        for epoch, sequence in ((7, 30), (7, 20), (8, 4)):
+            await store.note_checkpoint(meeting, "meetai", epoch, sequence)
+        await store.note_checkpoint(meeting, "other", 7, 99)
+        assert await store.checkpoints(meeting, "meetai") == {7: 30, 8: 4}
+        await store.sealed(meeting)
+        (key,) = await client.keys(f"greffier:{{{meeting_key(meeting)}}}:checkpoints")
+        assert await client.ttl(key) > 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,15 @@ async def test_a_store_that_is_away_is_found_out_once_for_many_meetings(
 
 
 class Index(MemoryStore):
-    """A store that knows one meeting that is not sealed."""
+    """A store that knows one meeting that is not sealed, and how far others are with it."""
+
+    noted: Mapping[int, int] = {}
+
+    async def checkpoints(self, _meeting: str, _store: str) -> dict[int, int]:
+        return dict(self.noted)
+
+    async def note_checkpoint(self, _meeting: str, _store: str, epoch: int, sequence: int) -> None:
+        self.noted = {**self.noted, epoch: sequence}
 
     async def unsealed(self, *, idle: float) -> list[str]:
         assert idle == 60.0
@@ -218,6 +227,35 @@ async def test_a_meeting_whose_host_vanished_is_sealed_from_what_the_index_has(
     await recover(journal_dir, [store, index], is_open=is_over, index=index)
     assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
     assert index.sealed_meetings == ["m"]
+
+
+async def test_a_store_that_can_not_be_read_back_gets_what_a_vanished_host_had_not_given_it(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    index, blind = Index(), MemoryStore("blind", reads_back=False)
+    (await speak(tmp_path / "vanished", index, "a", "b")).release()
+    index.given = read_journal(journals_of(tmp_path / "vanished", "m")[0]).lines
+    index.noted = {7: 2}
+    await recover(journal_dir, [store, index, blind], is_open=is_over, index=index)
+    assert [line.sequence for line in blind.given] == [3]
+    assert index.noted == {7: 3}
+
+
+async def test_a_store_that_hangs_keeps_no_meeting_from_its_seal(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    class Hangs(MemoryStore):
+        async def read(self, _meeting: str) -> list[Line]:
+            return await asyncio.Event().wait() and []
+
+    (await speak(journal_dir, store, "a")).release()
+    closing = asyncio.create_task(
+        close_meeting("m", 7, journal_dir, [store, Hangs()], patience=0.01)
+    )
+    async with asyncio.timeout(10):
+        while not await store.seals("m"):  # noqa: ASYNC110 - a file gives no event
+            await asyncio.sleep(0.01)
+    closing.cancel()
 
 
 async def test_a_meeting_with_a_living_job_here_is_not_taken_for_one_of_a_vanished_host(

@@ -4,6 +4,7 @@
 
     greffier:{<meeting key>}:lines   stream; field `line` is the encoded line
     greffier:{<meeting key>}:kept    set of `epoch:sequence`; what the stream has
+    greffier:{<meeting key>}:checkpoints   hash: `epoch:store` -> last sequence, of other stores
     greffier:unsealed                sorted set: meeting id, Unix time of its last new line
 
 A sealed meeting leaves the index and its keys expire. Redis Cluster is not supported: a meeting's
@@ -66,11 +67,20 @@ end
 return new
 """
 
-# KEYS: stream, set, index; ARGV: meeting id, seconds until the keys expire.
+# KEYS: hash; ARGV: field, sequence.
+_NOTE: Final = """
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+redis.call('PERSIST', KEYS[1])
+"""
+
+# KEYS: stream, set, index, hash; ARGV: meeting id, seconds until the keys expire.
 _SEALED: Final = """
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[2])
 """
 
 # KEYS: index; ARGV: seconds. Redis' clock is the only one that all hosts share.
@@ -97,6 +107,7 @@ class RedisStore:
         self._append = self._redis.register_script(_APPEND)
         self._seal = self._redis.register_script(_SEALED)
         self._unsealed = self._redis.register_script(_UNSEALED)
+        self._note = self._redis.register_script(_NOTE)
 
     async def ping(self) -> None:
         """Return when Redis answers.
@@ -167,7 +178,33 @@ class RedisStore:
             StoreError: Redis could not, or is not there.
         """
         async with redis_call(self._address):
-            await self._seal(keys=_keys(meeting), args=[_member(meeting), KEPT_AFTER_SEAL])
+            keys = [*_keys(meeting), _checkpoints_key(meeting)]
+            await self._seal(keys=keys, args=[_member(meeting), KEPT_AFTER_SEAL])
+
+    async def note_checkpoint(self, meeting: str, store: str, epoch: int, sequence: int) -> None:
+        """Note that ``store`` has the lines of ``epoch`` up to ``sequence``; never goes back.
+
+        Raises:
+            StoreError: Redis could not, or is not there.
+        """
+        async with redis_call(self._address):
+            await self._note(keys=[_checkpoints_key(meeting)], args=[f"{epoch}:{store}", sequence])
+
+    async def checkpoints(self, meeting: str, store: str) -> dict[int, int]:
+        """Return epoch -> the last sequence that was noted for ``store``.
+
+        Raises:
+            StoreError: Redis could not, or is not there.
+        """
+        async with redis_call(self._address):
+            # Any: the library's annotation allows for a client that does not wait.
+            noted: Any = await self._redis.hgetall(_checkpoints_key(meeting))
+        found = {}
+        for field, sequence in noted.items():
+            epoch, _, name = as_text(field).partition(":")
+            if name == store:
+                found[int(epoch)] = int(sequence)
+        return found
 
     async def aclose(self) -> None:
         """Close the connections; never fails, and waits a second at most."""
@@ -179,6 +216,10 @@ class RedisStore:
 def _keys(meeting: str) -> list[str]:
     key = meeting_key(meeting)
     return [f"greffier:{{{key}}}:lines", f"greffier:{{{key}}}:kept", INDEX]
+
+
+def _checkpoints_key(meeting: str) -> str:
+    return f"greffier:{{{meeting_key(meeting)}}}:checkpoints"
 
 
 def _member(meeting: str) -> bytes:
