@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 import aiohttp
@@ -28,7 +28,7 @@ from agents.plugin import AgentSpec, MeetingInfo
 from agents.registry import load_specs
 from agents.room import MeetingRoom
 from agents.switchboard import Switchboard
-from pipelines.errors import FencedError
+from pipelines.errors import FencedError, StoreLacksLinesError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
@@ -287,17 +287,26 @@ class MeetingJob:
                     self._settings.journal_dir,
                     self._stores.all,
                     patience=shutdown.READ_STORES,
+                    checkpoints=self._stores.redis,
                 )
+        except StoreLacksLinesError as error:
+            log.warning("meeting sealed, recovery brings the rest", extra={"cause": str(error)})
         except Exception as error:
             # The journal stays, and the worker's recovery tries again.
             cause = f"{type(error).__name__}: {error}"
             log.error("meeting not sealed, recovery does it", extra={"cause": cause})
 
     async def _let_go(self, engines: Engines) -> None:
-        for close in (engines.aclose, *(store.aclose for store in self._stores.all)):
-            try:
-                async with asyncio.timeout(shutdown.CLOSE):
-                    await close()
-            except Exception as error:
-                # Everything is kept by now; what does not close ends with the process.
-                log.warning("not closed", extra={"cause": type(error).__name__})
+        closes = (engines.aclose(), *(store.aclose() for store in self._stores.all))
+        closing = [asyncio.create_task(_closed(close)) for close in closes]
+        _, unfinished = await asyncio.wait(closing, timeout=shutdown.CLOSE)
+        for task in unfinished:
+            task.cancel()
+
+
+async def _closed(closing: Awaitable[None]) -> None:
+    try:
+        await closing
+    except Exception as error:
+        # Everything is kept by now; what does not close ends with the process.
+        log.warning("not closed", extra={"cause": type(error).__name__})

@@ -215,6 +215,7 @@ class Meeting(Protocol):
         """Keep a line of the agent's own: journalled now, in every store soon.
 
         Raises:
+            MeetingEndedError: The meeting has ended, and the agent was not quick enough.
             TypeError: ``data`` is not JSON-serialisable.
         """
 

@@ -127,7 +127,7 @@ class RedisServer:
         directives = {
             "bind": "127.0.0.1",
             "port": str(self._port),
-            "dir": str(self.directory),
+            "dir": f'"{self.directory}"',
             "daemonize": "no",
             "save": '""',
             "appendonly": "yes",

@@ -20,7 +20,7 @@ import stamina
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
-from pipelines.transcript.batches import BATCH, batches
+from pipelines.transcript.batches import BATCH, BLIND_BATCH, batches
 from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
 from pipelines.transcript.stores.store import CheckpointStore, Store
@@ -33,7 +33,7 @@ INTERVAL: Final = 3.0
 LINES: Final = 10
 """Lines that go at once."""
 
-NOTE_TIMEOUT: Final = 1.0
+NOTE_TIMEOUT: Final = 0.2
 """Seconds that noting a checkpoint elsewhere may hold up the next batch."""
 
 ATTEMPTS: Final = 3
@@ -85,6 +85,11 @@ async def deliver(store: Store, meeting: str, lines: Sequence[Line]) -> None:
     counts.flush_time.labels(store.name).observe(time.monotonic() - began)
     counts.store_lines.labels(store.name).inc(len(lines))
     failpoint("after_commit")
+
+
+def most_in_batch(store: Store) -> int:
+    """Return how many lines go to the store at once."""
+    return BATCH if store.reads_back else BLIND_BATCH
 
 
 def _worth_another_try(error: Exception) -> bool:
@@ -185,4 +190,4 @@ class Flusher:
         lines = self._journal.recent_after(self._last, limit=BATCH)
         if lines is None:
             lines = await asyncio.to_thread(self._journal.older_after, self._last, limit=BATCH)
-        return next(batches(lines), ())
+        return next(batches(lines, most=most_in_batch(self._store)), ())

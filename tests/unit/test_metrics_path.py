@@ -240,7 +240,6 @@ async def test_finals_are_told_apart_by_what_became_of_their_early_copy(
         stores=(),
         early=early,  # type: ignore[arg-type]  # as much of it as is asked
         earlier=(),
-        complete=True,
     )
     await ledger.copied()
     early.late = True

@@ -70,7 +70,10 @@ def open_store(bucket: MemoryBucket) -> S3Store:
 
 
 def lines(first: int, last: int, *, epoch: int = 7) -> list[Line]:
-    return [Line("m", epoch, n, "note", 1000.0 + n, {"text": f"word {n}"}) for n in range(first, last + 1)]
+    return [
+        Line("m", epoch, n, "note", 1000.0 + n, {"text": f"word {n}"})
+        for n in range(first, last + 1)
+    ]
 
 
 async def test_a_batch_is_an_object_named_by_its_epoch_and_first_line(bucket: MemoryBucket) -> None:

@@ -38,8 +38,8 @@ class Store(Protocol):
             StoreError: They can't be read.
         """
 
-    async def sealed(self, meeting: str) -> None:
-        """Take note that the meeting is sealed and that every store has all of it.
+    async def sealed(self, meeting: str, lines: int) -> None:
+        """Take note that ``lines`` lines of the meeting are sealed and in every store.
 
         Raises:
             StoreError: It could not; nothing is lost.
