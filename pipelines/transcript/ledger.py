@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from pipelines.events import CaptionFinal
 from pipelines.transcript.flusher import Flusher
-from pipelines.transcript.journal import Journal, read_journal
+from pipelines.transcript.journal import Journal, UnkeptJournal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.store import Store
@@ -85,8 +85,11 @@ class Ledger:
         started_at: float,
         journal_dir: Path,
         stores: Sequence[Store],
+        keep: bool = True,
     ) -> Self:
         """Begin an epoch: read what earlier ones kept, in journals and in the first store.
+
+        Without ``keep`` nothing of this epoch is written anywhere; it is all in memory.
 
         A store that can't be read is no reason not to begin: what is only there comes back at the
         seal, which reads it again.
@@ -104,8 +107,10 @@ class Ledger:
             meeting,
             epoch,
             started_at=min([started_at, *began]),
-            journal=Journal(journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"),
-            stores=stores,
+            journal=(Journal if keep else UnkeptJournal)(
+                journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"
+            ),
+            stores=stores if keep else (),
             earlier=earlier,
         )
 
