@@ -20,6 +20,7 @@ from livekit.agents import AutoSubscribe, JobContext, JobProcess
 from agents import shutdown
 from agents.captions import Captions
 from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
+from agents.encryption import EncryptionWatch, encryption_options
 from agents.history import History
 from agents.host import AgentHost
 from agents.livekit_compat import accepted_attributes
@@ -31,7 +32,7 @@ from agents.switchboard import Switchboard
 from pipelines.errors import FencedError, StoreLacksLinesError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
 from pipelines.metrics import metrics
-from pipelines.settings import Settings
+from pipelines.settings import CaptionFormatName, Settings
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
 from pipelines.transcript.seal import close_meeting
@@ -97,6 +98,7 @@ class MeetingJob:
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = False
+        self._key = settings.e2ee_key
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -117,6 +119,8 @@ class MeetingJob:
     async def _serve(self) -> None:
         switchboard = Switchboard(self._settings, self._specs, self._ctx.job.metadata)
         switchboard.read(self._ctx.job.room.metadata)
+        own_key = switchboard.now.e2ee_key
+        self._key = own_key if own_key.get_secret_value() else self._settings.e2ee_key
         ledger = await self._open_ledger(meeting_of(self._ctx.job, switchboard.now.meeting_id))
         engines = Engines(self._settings)
         metrics().meetings_running.inc()
@@ -135,7 +139,7 @@ class MeetingJob:
                     ledger.close()
                     await asyncio.wait({keeping}, timeout=shutdown.FLUSH_STORES)
                     keeping.cancel()
-            if self._ended:
+            if self._ended and self._keeps:
                 await self._seal(ledger)
         finally:
             ledger.release()
@@ -148,7 +152,7 @@ class MeetingJob:
         captions = Captions(
             ctx.room,
             interim_interval=self._settings.interim_interval_ms / 1000,
-            formats=self._settings.caption_formats,
+            formats=self._formats,
             meeting_start=ledger.started_at,
             before_final=ledger.copied,
         )
@@ -166,8 +170,16 @@ class MeetingJob:
                 host.spread(event)
 
         await self._fence(ledger.epoch)
-        async with MeetingRoom(ctx.room, spread) as room, asyncio.TaskGroup() as tasks:
-            await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        meeting_room = MeetingRoom(
+            ctx.room,
+            spread,
+            has_key=self._has_key,
+            bridge=self._settings.unmute_bridge_ms / 1000,
+        )
+        async with meeting_room as room, asyncio.TaskGroup() as tasks:
+            await ctx.connect(
+                auto_subscribe=AutoSubscribe.AUDIO_ONLY, encryption=encryption_options(self._key)
+            )
             room.meet()
             sending = tasks.create_task(captions.run(), name="captions")
             desk = Desk(
@@ -190,6 +202,8 @@ class MeetingJob:
             history = History(desk, hidden=self._settings.hidden)
             host = AgentHost(desk, tasks)
             await switchboard.connect(host, desk)
+            if not self._keeps:
+                captions.notify("captions", {"state": CaptionState.NOT_KEPT}, about="keeping")
             self._running.set()
             await self._watch(room, desk, host, switchboard)
 
@@ -204,6 +218,7 @@ class MeetingJob:
     ) -> None:
         """Follow the metadata, the people and the disk until the meeting is stopped."""
         durable = True
+        encryption = EncryptionWatch(self._ctx.room, room.decryption, desk.captions, self._key)
         people_until = time.monotonic()
         patience = max(FIRST_PERSON, self._patience)
         while not self._stopping.is_set():
@@ -213,6 +228,7 @@ class MeetingJob:
                 wait.cancel()
             room.changed.clear()
             await switchboard.follow(host, desk)
+            await encryption.look(time.monotonic())
             if durable != desk.ledger.durable:
                 durable = desk.ledger.durable
                 state = CaptionState.DURABLE if durable else CaptionState.NOT_DURABLE
@@ -222,6 +238,23 @@ class MeetingJob:
             elif time.monotonic() - people_until > patience:
                 self._ctx.shutdown("nobody is in the room")
                 people_until = time.monotonic()
+
+    @property
+    def _has_key(self) -> bool:
+        return bool(self._key.get_secret_value())
+
+    @property
+    def _formats(self) -> tuple[CaptionFormatName, ...]:
+        """How captions are sent: legacy packets can't be encrypted."""
+        formats = self._settings.caption_formats
+        if self._has_key:
+            formats = tuple(name for name in formats if name != "legacy")
+        return formats or ("text-stream",)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether this meeting may be kept; it must not begin to be in the middle of a job."""
+        return self._settings.store_encrypted_rooms or not self._has_key
 
     @property
     def _patience(self) -> float:
@@ -242,8 +275,9 @@ class MeetingJob:
             started_at=began,
             journal_dir=self._settings.journal_dir,
             stores=self._stores.all,
-            early=self._stores.early_copy(meeting),
+            early=self._stores.early_copy(meeting) if self._keeps else None,
             checkpoints=self._stores.redis,
+            keep=self._keeps,
         )
         opened = {"room": room.name, "room_sid": room.sid, "started_at": ledger.started_at}
         ledger.append("opened", opened, at=time.time())

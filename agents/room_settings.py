@@ -14,7 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core.core_schema import ErrorType
 
 from agents.plugin import AgentSettings, AgentSpec
@@ -23,6 +30,9 @@ from pipelines.errors import RoomSettingsError
 
 ROOM: Final = "room metadata"
 JOB: Final = "job metadata"
+
+E2EE_KEY: Final = "e2eeKey"
+"""Key of the job's metadata, and of no other: everybody in the room can read the room's."""
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -86,6 +96,11 @@ class RoomMetadata(_Part):
     roles: dict[str, _Role] | None = Field(
         default=None, description="Identity to role; whoever is not named is an attendee."
     )
+    screen_share_audio: bool | None = Field(
+        default=None,
+        alias="screenShareAudio",
+        description="Hear what shared screens play too, in the name of who shares; default false.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,8 @@ class RoomSettings:
         language: BCP 47 tag, or empty.
         key_terms: Glossary of the room, each term once.
         roles: Identity -> role, for those who are not attendees by default.
+        screen_share_audio: Hear what shared screens play.
+        e2ee_key: The job's key of an end-to-end encrypted room, or empty.
         metadata: Everything as it came, job over room, unknown keys kept. May hold what only the
             job should know, so it is not in the repr.
     """
@@ -107,6 +124,8 @@ class RoomSettings:
     language: str = ""
     key_terms: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict, repr=False)
+    screen_share_audio: bool = False
+    e2ee_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -150,6 +169,7 @@ def read_room_settings(
     """
     room = read_object(room_metadata, source=ROOM)
     job = _recording(job_metadata) or read_object(job_metadata, source=JOB)
+    key = _take_key(room, job)
     sources = _Sources(_merge(room, job), job)
     read = _validate(RoomMetadata, sources.merged, (), sources)
     if read.agents is None:
@@ -161,7 +181,7 @@ def read_room_settings(
         for name, asked in wanted.items()
         if asked is not None and asked is not False
     }
-    return _settings(read, agents, sources.merged)
+    return _settings(read, agents, sources.merged, key)
 
 
 def fallback_settings(
@@ -174,6 +194,8 @@ def fallback_settings(
     """Return the default agents with default settings, and what else can be read; never raises."""
     room = readable_part(room_metadata, source=ROOM)
     job = _recording(job_metadata) or readable_part(job_metadata, source=JOB)
+    room.pop(E2EE_KEY, None)
+    key = job.pop(E2EE_KEY, "")
     merged = _merge(room, job)
     known = set(_keys(RoomMetadata)) - {"agents"}
     sound = {key: merged[key] for key in merged.keys() & known if _is_sound(key, merged[key])}
@@ -182,7 +204,19 @@ def fallback_settings(
         # `doctor` reports a default agent that is not installed or needs settings.
         with suppress(RoomSettingsError):
             agents[name] = _agent_settings(name, True, specs, (), _Sources({}, {}))
-    return _settings(_from_json(RoomMetadata, sound), agents, merged)
+    key = key if isinstance(key, str) else ""
+    return _settings(_from_json(RoomMetadata, sound), agents, merged, key)
+
+
+def _take_key(room: Mapping[str, Any], job: dict[str, Any]) -> str:
+    """Take the encryption key out of what the agents are given."""
+    if E2EE_KEY in room:
+        problem = "everybody in the room can read it here; put it into the job's metadata"
+        refuse(ROOM, (E2EE_KEY,), problem)
+    key = job.pop(E2EE_KEY, "")
+    if not isinstance(key, str):
+        refuse(JOB, (E2EE_KEY,), f"must be a string, not {kind_of(key)}")
+    return key
 
 
 def _is_sound(key: str, value: object) -> bool:
@@ -271,7 +305,10 @@ def _explain(kind: str, message: str, known: Sequence[str]) -> str:
 
 
 def _settings(
-    read: RoomMetadata, agents: Mapping[str, AgentSettings], metadata: Mapping[str, Any]
+    read: RoomMetadata,
+    agents: Mapping[str, AgentSettings],
+    metadata: Mapping[str, Any],
+    e2ee_key: str,
 ) -> RoomSettings:
     meeting = read.meeting_data or MeetingData()
     owner = {meeting.created_by: "owner"} if meeting.created_by else {}
@@ -282,5 +319,7 @@ def _settings(
         language=read.language or "",
         key_terms=tuple(dict.fromkeys(terms)),
         roles={**owner, **(read.roles or {})},
+        screen_share_audio=bool(read.screen_share_audio),
+        e2ee_key=SecretStr(e2ee_key),
         metadata=metadata,
     )

@@ -163,6 +163,18 @@ class Journal:
         return fd
 
 
+class UnkeptJournal(Journal):
+    """Stands where a journal would: what must not be kept is never in a file."""
+
+    def append(self, line: Line) -> None:
+        """Check the line and forget it.
+
+        Raises:
+            ValueError: The line can't be encoded.
+        """
+        line.encode()
+
+
 @dataclass(frozen=True, slots=True)
 class JournalRead:
     """What a journal file holds; ``torn`` counts pieces that are no whole line."""

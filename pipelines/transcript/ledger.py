@@ -21,7 +21,7 @@ from pipelines.events import CaptionFinal
 from pipelines.metrics import metrics
 from pipelines.transcript.flusher import Flusher
 from pipelines.transcript.history import START, Cursor, Page, latest_revisions, page_of
-from pipelines.transcript.journal import Journal, read_journal
+from pipelines.transcript.journal import Journal, UnkeptJournal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.store import CheckpointStore, Store
@@ -140,8 +140,11 @@ class Ledger:
         stores: Sequence[Store],
         early: EarlyCopy | None = None,
         checkpoints: CheckpointStore | None = None,
+        keep: bool = True,
     ) -> Self:
         """Begin an epoch: read what earlier ones kept, in journals and in the stores.
+
+        Without ``keep`` nothing of this epoch is written anywhere; it is all in memory.
 
         A store that can't be read at once is no reason not to begin: what is only there comes back
         when somebody asks for the history, and at the seal.
@@ -160,8 +163,10 @@ class Ledger:
             meeting,
             epoch,
             started_at=min([started_at, *began]),
-            journal=Journal(journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"),
-            stores=stores,
+            journal=(Journal if keep else UnkeptJournal)(
+                journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"
+            ),
+            stores=stores if keep else (),
             early=early,
             checkpoints=checkpoints,
             earlier=earlier,
