@@ -153,8 +153,8 @@ class Meeting:
 
     def wait_told(self, who: str, state: CaptionState) -> dict[str, Any]:
         """Return the notice of a state of the captions, when ``who`` has received it."""
-        self.wait(who, "status", lambda line: json.loads(line["text"])["state"] == state)
-        return next(one for one in self.told(who) if one["state"] == state)
+        self.wait(who, "status", lambda line: json.loads(line["text"]).get("state") == state)
+        return next(one for one in self.told(who) if one.get("state") == state)
 
     def told(self, who: str) -> list[dict[str, Any]]:
         """Return what ``who`` was told on ``greffier.status``."""
