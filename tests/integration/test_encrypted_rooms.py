@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import shutil
 import subprocess
 import time
 import wave
@@ -29,7 +28,6 @@ from bench.worker_process import WorkerProcess
 from pipelines.events import CaptionState
 
 NODE = Path(__file__).parents[1] / "node"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 KEY = "a passphrase that people share"
 EVENTS = ("joined", "caption", "status", "attributes", "packet")
 AGENT = "encrypted"
@@ -47,8 +45,7 @@ TIMEOUT = 40.0  # seconds for what takes a few
 class Browser:
     """People in pages of one browser (``tests/node/join_encrypted.mjs``); a context manager."""
 
-    def __init__(self, tools: tuple[str, str], wav: Path, log: Path) -> None:
-        node, browser = tools
+    def __init__(self, node: str, browser: str, wav: Path, log: Path) -> None:
         config = json.dumps({"browser": browser, "wav": str(wav)})
         self._command = [node, "join_encrypted.mjs", config]
         self._log = log
@@ -115,17 +112,6 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def tools() -> tuple[str, str]:
-    """Node.js with the packages of tests/node, and a browser."""
-    node, browser = shutil.which("node"), next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not node or not (NODE / "node_modules" / "livekit-client").exists():
-        pytest.skip("needs Node.js 20 or newer, and `npm ci` in tests/node")
-    if not browser:
-        pytest.skip(f"needs a browser on PATH, one of {BROWSERS}: apt-get install chromium")
-    return node, browser
-
-
-@pytest.fixture(scope="module")
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of speech and two of silence, played again and again."""
     rate = 48_000
@@ -189,25 +175,25 @@ def data(livekit: LiveKitServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def browser(tools: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def people(node: str, browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     directory = tmp_path_factory.mktemp("browser")
     wav = write_wav(directory / "speech.wav")
-    with Browser(tools, wav, directory / "browser.log") as browser:
-        yield browser
+    with Browser(node, browser, wav, directory / "browser.log") as people:
+        yield people
 
 
 Hold = Callable[[str, str], Awaitable[Meeting]]
 
 
 @pytest.fixture
-def hold(rooms: Rooms, room: str, data: Path, browser: Browser) -> Hold:
+def hold(rooms: Rooms, room: str, data: Path, people: Browser) -> Hold:
     """Open the room with the key of the people in it, and the agent's in its job's metadata."""
 
     async def hold(key: str, agent_key: str) -> Meeting:
         metadata = {"agents": {"transcriber": {}, "metadata": True}}
         job = json.dumps({"e2eeKey": agent_key}) if agent_key else ""
         await rooms.create(room, metadata=metadata, agents=[dispatch_to(AGENT, job)])
-        browser.bring(
+        people.bring(
             [
                 {
                     "name": f"{who} {room}",
@@ -219,7 +205,7 @@ def hold(rooms: Rooms, room: str, data: Path, browser: Browser) -> Hold:
                 for who in ("spy", "ada")
             ]
         )
-        return Meeting(browser, room, data)
+        return Meeting(people, room, data)
 
     return hold
 
