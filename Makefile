@@ -36,8 +36,9 @@ bench: $(VENV)/.runtime ## Figures: how long captions take, what the worker cost
 	@$(BIN)/python -m bench.figures $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count every final. ARGS goes to bench.crash.
+soak: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count every final; then every store under every fault. ARGS goes to bench.crash.
 	@$(BIN)/python -m bench.crash $(ARGS)
+	@$(BIN)/python -m bench.store_faults --gone 60
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.

@@ -1,52 +1,57 @@
-"""One participant's microphone -> 16 kHz chunks with wall time, and the speech in them.
+"""One participant's microphones -> 16 kHz chunks with wall time, and the speech in them.
 
-A muted microphone still delivers zeros at full rate, so it is not read: the stream is opened when
-audio flows and closed when it stops.
+Several open microphones are mixed, as people hear them; so is what a shared screen plays, where
+the room asks for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from livekit import rtc
 
-from agents.jitter_buffer import JitterBuffer
+from agents.ear import FRAME_MS, QUEUE_MS, Ear, Samples
 from agents.mailbox import Mailbox
 from agents.plugin import AudioChunk
 from pipelines.events import Event, SpeechEnded, SpeechStarted
-from pipelines.metrics import metrics
 from pipelines.speech.clock import MediaClock
 from pipelines.speech.segmenter import Ended, Started
 from pipelines.speech.spans import Piece, SpanDetector
 from pipelines.speech.vad import SAMPLE_RATE, NativeVad, VoiceActivity
 
-log = logging.getLogger(__name__)
-
-FRAME_MS: Final = 50
-QUEUE_MS: Final = 10_000
-"""Audio that waits for a slow reader, ms."""
-
-LAST_WORD: Final = 0.2
-"""Seconds that the stream stays open after mute: what was said before is still on its way."""
-
-LISTEN_AGAIN: Final = 1.0
-"""Seconds until a track that could not be read is opened again."""
+MIX_AHEAD: Final = 10
+"""Frames of a second microphone that wait for the first one's; an older one is given up."""
 
 Speech = SpeechStarted | AudioChunk | SpeechEnded
 
 
+@dataclass(slots=True)
+class _Voice:
+    """A stretch of audio without a pause; ``lead`` is the beat that other ears are mixed into."""
+
+    lead: Ear
+    detector: SpanDetector
+    clock: MediaClock = field(default_factory=MediaClock)
+    media: float = 0.0  # seconds
+
+    @property
+    def track(self) -> str:
+        return self.lead.track.sid
+
+
 class Listener:
-    """Owns the audio of one participant from join to leave; :meth:`run` is its only task.
+    """Owns the audio of one participant from join to leave; :meth:`run` owns its tasks.
 
     Args:
         identity: The participant.
         emit: Takes the events ``SpeechStarted`` and ``SpeechEnded``.
-        vad: Makes the detector of a stream.
+        vad: Makes the detector of a stretch of audio.
+        bridge: Seconds of a muted track that are kept; see :class:`agents.ear.Ear`.
     """
 
     def __init__(
@@ -55,14 +60,17 @@ class Listener:
         emit: Callable[[Event], None],
         *,
         vad: Callable[[], VoiceActivity] = NativeVad,
+        bridge: float = 0.0,
     ) -> None:
         self.identity = identity
         self._emit = emit
         self._vad = vad
-        self._tracks: dict[str, rtc.Track] = {}
-        self._muted: set[str] = set()
-        self._changed = asyncio.Event()
-        self._gone = False
+        self._bridge = bridge
+        self._ears: dict[str, Ear] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._left = asyncio.Event()
+        self._voice: _Voice | None = None
+        self._waiting: dict[Ear, deque[tuple[Samples, float]]] = {}
         self._started_at = 0.0
         self._heard_until = 0.0
         self._audio: list[Mailbox[AudioChunk]] = []
@@ -70,34 +78,43 @@ class Listener:
 
     def add_track(self, track: rtc.Track, *, muted: bool) -> None:
         """A microphone track is subscribed."""
-        self._tracks[track.sid] = track
-        self.set_muted(track.sid, muted)
+        if before := self._ears.get(track.sid):
+            before.close(at_once=True)
+        ear = Ear(track, muted=muted, bridge=self._bridge, hear=self._hear, pause=self._pause)
+        self._ears[track.sid] = ear
+        if self._left.is_set():
+            ear.close(at_once=True)
+        elif self._tasks:
+            self._tasks.create_task(ear.run())
 
     def remove_track(self, sid: str) -> None:
         """A track is no longer subscribed."""
-        self._tracks.pop(sid, None)
-        self._muted.discard(sid)
-        self._changed.set()
+        if ear := self._ears.pop(sid, None):
+            ear.close()
+
+    def track(self, sid: str) -> rtc.Track | None:
+        """Return a track that is read, or None."""
+        ear = self._ears.get(sid)
+        return ear.track if ear else None
 
     def set_muted(self, sid: str, muted: bool) -> None:
         """A track was muted or unmuted."""
-        (self._muted.add if muted else self._muted.discard)(sid)
-        self._changed.set()
+        if ear := self._ears.get(sid):
+            ear.set_muted(muted)
 
     def leave(self) -> None:
         """Let :meth:`run` finish: the participant left, or the meeting ends."""
-        self._gone = True
-        self._changed.set()
+        self._left.set()
 
     @property
     def listening(self) -> bool:
         """Whether a track is there that is not muted."""
-        return self._wanted() is not None
+        return not self._left.is_set() and any(ear.open for ear in self._ears.values())
 
     def open_audio(self) -> Mailbox[AudioChunk]:
         """Return a mailbox that gets every chunk until the participant leaves."""
         box: Mailbox[AudioChunk] = Mailbox(QUEUE_MS // FRAME_MS)
-        if self._gone:
+        if self._left.is_set():
             box.close()
         else:
             self._audio.append(box)
@@ -108,7 +125,7 @@ class Listener:
         box: Mailbox[Speech] = Mailbox(
             QUEUE_MS // FRAME_MS, expendable=lambda item: isinstance(item, AudioChunk)
         )
-        if self._gone:
+        if self._left.is_set():
             box.close()
         else:
             self._speech[box] = 0.0
@@ -127,102 +144,69 @@ class Listener:
         box.close()
 
     async def run(self) -> None:
-        """Listen until the participant leaves."""
+        """Listen until the participant leaves and what was said before has arrived."""
         try:
-            while not self._gone:
-                track = self._wanted()
-                if track is None:
-                    self._changed.clear()
-                    await self._changed.wait()
-                else:
-                    await self._listen_safely(track)
+            async with asyncio.TaskGroup() as self._tasks:
+                for ear in self._ears.values():
+                    self._tasks.create_task(ear.run())
+                await self._left.wait()
+                for ear in self._ears.values():
+                    ear.close()
         finally:
+            self._left.set()
             for audio in self._audio:
                 audio.close()
             for speech in self._speech:
                 speech.close()
+            # Whoever still reads one holds it; nothing else does.
+            self._audio.clear()
+            self._speech.clear()
 
-    def _wanted(self) -> rtc.Track | None:
-        open_tracks = (track for sid, track in self._tracks.items() if sid not in self._muted)
-        return None if self._gone else next(open_tracks, None)
+    def _hear(self, ear: Ear, samples: Samples, arrival: float) -> None:
+        if self._voice is None:
+            self._voice = _Voice(ear, SpanDetector(self._vad()))
+            for waited in self._waiting.pop(ear, ()):
+                self._take(self._voice, *waited)
+        if ear is self._voice.lead:
+            self._take(self._voice, samples, arrival)
+        else:
+            self._waiting.setdefault(ear, deque(maxlen=MIX_AHEAD)).append((samples, arrival))
 
-    async def _listen_safely(self, track: rtc.Track) -> None:
-        """Listen, and listen again after whatever goes wrong: people speak on."""
-        try:
-            await self._listen(track)
-        except Exception:
-            log.exception("audio not read, next try soon")
-            await asyncio.sleep(LISTEN_AGAIN)
+    def _pause(self, ear: Ear) -> None:
+        if self._voice and ear is self._voice.lead:
+            voice, self._voice = self._voice, None
+            self._tell(voice.detector.finish(), voice)
 
-    async def _listen(self, track: rtc.Track) -> None:
-        """Read a track until it is muted or gone, and what was said before that has arrived."""
-        stream = rtc.AudioStream.from_track(
-            track=track,
-            sample_rate=SAMPLE_RATE,
-            num_channels=1,
-            frame_size_ms=FRAME_MS,
-            capacity=QUEUE_MS // FRAME_MS,
-        )
-        async with asyncio.TaskGroup() as tasks:
-            buffer = JitterBuffer(track)
-            measuring = tasks.create_task(buffer.run())
-            reading = tasks.create_task(self._read(stream, track.sid, buffer))
-            try:
-                while not reading.done():
-                    self._changed.clear()
-                    if self._wanted() is track:
-                        changed = tasks.create_task(self._changed.wait())
-                        await asyncio.wait({changed, reading}, return_when=asyncio.FIRST_COMPLETED)
-                        changed.cancel()
-                    else:
-                        await asyncio.wait({reading}, timeout=LAST_WORD)
-                        if self._wanted() is not track:  # Not unmuted again in the meantime.
-                            break
-                ended_by_itself = reading.done()
-            finally:
-                measuring.cancel()
-                await stream.aclose()
-        while ended_by_itself and self._wanted() is track:  # The end of the track will be told.
-            self._changed.clear()
-            await self._changed.wait()
+    def _take(self, voice: _Voice, samples: Samples, arrival: float) -> None:
+        samples = _mixed([samples, *(waiting.popleft()[0] for waiting in self._waiting.values())])
+        self._waiting = {ear: waiting for ear, waiting in self._waiting.items() if waiting}
+        gap = not voice.media
+        voice.media += len(samples) / SAMPLE_RATE
+        voice.clock.observe(voice.media, arrival)
+        piece, spans = voice.detector.feed(samples)
+        chunk = _chunk(piece, voice, gap=gap)
+        self._heard_until = voice.clock.wall(voice.media)
+        for box in self._audio:
+            box.put(chunk)
+        self._tell(spans, voice)
 
-    async def _read(self, stream: rtc.AudioStream, track: str, buffer: JitterBuffer) -> None:
-        detector, clock = SpanDetector(self._vad()), MediaClock()
-        gap = True
-        media = 0.0
-        try:
-            async for event in stream:
-                metrics().audio_frames.inc()
-                samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
-                media += len(samples) / SAMPLE_RATE
-                clock.observe(media, time.time() - buffer.delay)
-                piece, spans = detector.feed(samples)
-                chunk = self._chunk(piece, clock, track, gap=gap)
-                gap = False
-                self._heard_until = clock.wall(media)
-                for box in self._audio:
-                    box.put(chunk)
-                self._tell(spans, clock, track)
-        finally:
-            if media:
-                self._tell(detector.finish(), clock, track)
-
-    def _tell(self, spans: list[Started | Piece | Ended], clock: MediaClock, track: str) -> None:
+    def _tell(self, spans: list[Started | Piece | Ended], voice: _Voice) -> None:
         for span in spans:
             match span:
                 case Started(at):
-                    self._started_at = clock.wall(at)
+                    self._started_at = voice.clock.wall(at)
                     self._start(self._started_at, self._speech)
                     self._emit(SpeechStarted(self._started_at, self.identity))
                 case Piece():
-                    chunk = self._chunk(span, clock, track)
+                    chunk = _chunk(span, voice)
                     # Who came in the middle of a span begins there.
                     self._start(chunk.at, [box for box, at in self._speech.items() if not at])
                     for box in self._speech:
                         box.put(chunk)
                 case Ended(at):
-                    self._end(clock.wall(at))
-                    self._emit(SpeechEnded(clock.wall(at), self.identity, self._started_at))
+                    ended = voice.clock.wall(at)
+                    self._end(ended)
+                    self._emit(SpeechEnded(ended, self.identity, self._started_at))
 
     def _start(self, at: float, boxes: Iterable[Mailbox[Speech]]) -> None:
         for box in list(boxes):
@@ -235,6 +219,15 @@ class Listener:
                 self._speech[box] = 0.0
                 box.put(SpeechEnded(at, self.identity, started_at))
 
-    @staticmethod
-    def _chunk(piece: Piece, clock: MediaClock, track: str, *, gap: bool = False) -> AudioChunk:
-        return AudioChunk(piece.samples, clock.wall(piece.at), track, gap, piece.speech)
+
+def _chunk(piece: Piece, voice: _Voice, *, gap: bool = False) -> AudioChunk:
+    return AudioChunk(piece.samples, voice.clock.wall(piece.at), voice.track, gap, piece.speech)
+
+
+def _mixed(voices: list[Samples]) -> Samples:
+    """Return the sum of frames of one length, cut off where it is too loud for 16 bits."""
+    if len(voices) == 1:
+        return voices[0]
+    loudest = np.iinfo(np.int16)
+    total = np.sum(voices, axis=0, dtype=np.int32)
+    return np.clip(total, loudest.min, loudest.max).astype(np.int16)

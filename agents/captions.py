@@ -184,10 +184,10 @@ class _Lane:
             # rtc raises bare exceptions for whatever its native part says.
             await self._not_sent(caption, error)
         else:
-            self._refused = 0
             kind = "final" if final else "interim"
             metrics().captions_sent.labels(kind, self._name).inc()
             if final:
+                self._refused = 0
                 took = time.monotonic() - self._known_at.popleft()
                 metrics().publish_time.labels(self._name).observe(took)
             if final and self._leads:  # In one lane only: a final passes it once.
@@ -196,17 +196,20 @@ class _Lane:
     async def _not_sent(self, caption: CaptionInterim | CaptionFinal, error: Exception) -> None:
         # The message may quote the text, so only the kind of error is logged.
         cause = {"format": self._name, "cause": type(error).__name__}
+        if isinstance(caption, CaptionInterim):
+            log.warning("interim not sent", extra=cause)
+            await asyncio.sleep(SEND_AGAIN)
+            return
         self._refused += self._room.isconnected()
         if self._refused < ATTEMPTS:
-            log.warning("caption not sent, a final is sent again", extra=cause)
+            log.warning("caption not sent, it is sent again", extra=cause)
             self._outbox.put_back(caption)
             await asyncio.sleep(SEND_AGAIN)
         else:
             log.error("caption given up, it is in the journal", extra=cause)
             self._refused = 0
-            if isinstance(caption, CaptionFinal):
-                self._known_at.popleft()
-                metrics().captions_given_up.labels(self._name).inc()
+            self._known_at.popleft()
+            metrics().captions_given_up.labels(self._name).inc()
 
     async def _send_notice(self, notice: str, to: list[str]) -> None:
         try:

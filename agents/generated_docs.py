@@ -24,9 +24,10 @@ from pydantic.fields import FieldInfo
 from agents.plugin import AgentSpec
 from agents.registry import GROUP, load_specs
 from agents.room_metadata_schema import room_metadata_schema
+from pipelines.metrics import describe
 from pipelines.settings import Settings
 
-_MARKED: Final = ("README.md", "docs/settings.md", "docs/room-metadata.md")
+_MARKED: Final = ("README.md", "docs/settings.md", "docs/room-metadata.md", "docs/metrics.md")
 _BLOCK: Final = re.compile(
     r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL
 )
@@ -42,6 +43,7 @@ def generated_files(root: Path) -> dict[Path, str]:
     blocks: Mapping[str, Callable[[], str]] = {
         "settings": settings_table,
         "agents": lambda: agents_tables(specs),
+        "metrics": metrics_table,
     }
     files = {
         root / name: _BLOCK.sub(
@@ -62,6 +64,15 @@ def settings_table() -> str:
         for name, field in Settings.model_fields.items()
     ]
     return _table(("Variable", "Default", "Meaning"), rows)
+
+
+def metrics_table() -> str:
+    """Return the metrics as a Markdown table, in the order of the path."""
+    rows = [
+        (f"`{one.name}`", ", ".join(f"`{label}`" for label in one.labels), one.help)
+        for one in describe()
+    ]
+    return _table(("Metric", "Labels", "Meaning"), rows)
 
 
 def agents_tables(specs: Mapping[str, AgentSpec]) -> str:

@@ -32,6 +32,9 @@ PAGE_SIZE: Final = 256 * 1024
 INTERIM_LIFE: Final = 30.0
 """Seconds after which an interim that nothing followed is no longer of the moment."""
 
+MOST_INTERIMS: Final = 100
+"""Segments held before those that nothing followed are looked for: more than people at once."""
+
 BAD_REQUEST: Final = 4000
 """Code of the RPC error for a payload that can't be read; LiveKit's own are 1400 to 1999."""
 
@@ -67,12 +70,16 @@ class History:
         self._hidden = hidden
         self._interims: dict[str, tuple[float, CaptionInterim]] = {}
         desk.register_rpc(OWNER, METHOD, self.answer)
+        # A newcomer learns whom to ask, a hidden agent included: every notice names its sender.
+        desk.captions.notify(OWNER, {"method": METHOD})
 
     def receive(self, event: Event) -> None:
         """Follow what is being said at the moment."""
         match event:
             case CaptionInterim():
                 self._interims[event.segment] = (time.monotonic(), event)
+                if len(self._interims) > MOST_INTERIMS:
+                    self._of_the_moment()
             case CaptionFinal():
                 self._interims.pop(event.segment, None)
 

@@ -14,38 +14,32 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-import aiohttp
-from livekit import api
 from livekit.agents import AutoSubscribe, JobContext, JobProcess
 
 from agents import shutdown
 from agents.captions import Captions
-from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
+from agents.closing import let_go, seal, write_recording_file
+from agents.encryption import EncryptionWatch, encryption_options
+from agents.epoch import open_ledger, put_ghosts_out
 from agents.first_dispatch import until_withdrawn
 from agents.history import History
 from agents.host import AgentHost
-from agents.livekit_compat import accepted_attributes
 from agents.meeting import Desk
 from agents.plugin import AgentSpec, MeetingInfo
 from agents.registry import load_specs
 from agents.room import MeetingRoom
-from agents.room_settings import RoomSettings, recording_id_of
 from agents.switchboard import Switchboard
 from pipelines.errors import FencedError
 from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
 from pipelines.metrics import metrics
-from pipelines.settings import Settings
+from pipelines.settings import CaptionFormatName, Settings
 from pipelines.speech.engines import Engines
 from pipelines.speech.vad import make_vad
-from pipelines.transcript.ledger import Ledger, epoch_of, first_dispatch, journals_of, next_epoch
+from pipelines.transcript.ledger import Ledger, first_dispatch
 from pipelines.transcript.recording_file import RecordingFile, open_recording_file
-from pipelines.transcript.seal import close_meeting
-from pipelines.transcript.stores.open_stores import open_stores
+from pipelines.transcript.stores.open_stores import Stores, open_stores
 
 log = logging.getLogger(__name__)
-
-FENCE_TIMEOUT: Final = 1.0
-"""Seconds that putting ghosts out of the room may take before the job joins anyway."""
 
 FIRST_PERSON: Final = 300.0
 """Seconds that a job waits in a room that nobody has entered yet: LiveKit's ``empty_timeout``."""
@@ -61,12 +55,15 @@ def prepare_process(settings: Settings, proc: JobProcess) -> None:
     proc.userdata["settings"] = settings
     proc.userdata["specs"] = load_specs()
     make_vad(settings.vad)  # Its model is loaded before anybody speaks.
+    # Loading the client of S3 takes a second: not while a room waits.
+    proc.userdata["stores"] = open_stores(settings)
 
 
 async def run_job(ctx: JobContext) -> None:
     """Serve the dispatched room: LiveKit's entrypoint; returns once the agents run."""
-    job = MeetingJob(ctx, ctx.proc.userdata["settings"], ctx.proc.userdata["specs"])
-    ctx.proc.userdata["job"] = job
+    prepared = ctx.proc.userdata
+    job = MeetingJob(ctx, prepared["settings"], prepared["specs"], prepared["stores"])
+    prepared["job"] = job
     await job.start()
 
 
@@ -83,18 +80,24 @@ class MeetingJob:
         ctx: LiveKit's context of the job, not connected yet.
         settings: The process's settings.
         specs: The installed agents.
+        stores: Where the lines go.
     """
 
-    def __init__(self, ctx: JobContext, settings: Settings, specs: Mapping[str, AgentSpec]) -> None:
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings,
+        specs: Mapping[str, AgentSpec],
+        stores: Stores,
+    ) -> None:
         self._ctx = ctx
         self._settings = settings
         self._specs = specs
-        self._stores = open_stores(settings)
-        recorded = recording_id_of(ctx.job.metadata)
-        self._recording_file = open_recording_file(settings) if recorded else None
+        self._stores = stores
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = False
+        self._key = settings.e2ee_key
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -115,23 +118,28 @@ class MeetingJob:
     async def _serve(self) -> None:
         switchboard = Switchboard(self._settings, self._specs, self._ctx.job.metadata)
         switchboard.read(self._ctx.job.room.metadata)
-        ledger = await self._open_ledger(switchboard.now)
+        own_key = switchboard.now.e2ee_key
+        self._key = own_key if own_key.get_secret_value() else self._settings.e2ee_key
+        recording_file = self._recording_file(switchboard.now.recording_id)
+        ledger = await open_ledger(
+            self._ctx, self._settings, self._stores, switchboard.now, keep=self._keeps
+        )
         engines = Engines(self._settings)
         metrics().meetings_running.inc()
         try:
             async with asyncio.TaskGroup() as tasks:
                 keeping = [tasks.create_task(ledger.run(), name="ledger")]
-                if self._recording_file:
-                    preparing = self._recording_file.prepare()
+                if recording_file:
+                    preparing = recording_file.prepare()
                     keeping.append(tasks.create_task(preparing, name="bucket of the recordings"))
                 try:
                     await self._hold(ledger, engines, switchboard)
                     # Only after a good end: one that was cut off goes on in the next epoch.
                     ledger.append("ended", {}, at=time.time())
                     self._ended = True
-                    if self._recording_file:
-                        writing = self._write_recording_file(self._recording_file, ledger)
-                        keeping.append(tasks.create_task(writing, name="recording's metadata"))
+                    if recording_file:
+                        writing = write_recording_file(recording_file, ledger)
+                        tasks.create_task(writing, name="recording's metadata")
                 except FencedError as error:
                     log.warning("job ends before it began", extra={"cause": str(error)})
                     self._ctx.shutdown(str(error))
@@ -140,11 +148,12 @@ class MeetingJob:
                     await asyncio.wait(keeping, timeout=shutdown.FLUSH_STORES)
                     for task in keeping:
                         task.cancel()
-            if self._ended:
-                await self._seal(ledger)
+            if self._ended and self._keeps:
+                await seal(ledger, self._settings.journal_dir, self._stores, recording_file)
         finally:
             ledger.release()
-            await self._let_go(engines)
+            parts = (engines, *self._stores.all, *((recording_file,) if recording_file else ()))
+            await let_go(parts)
             metrics().meetings_running.dec()
 
     async def _hold(self, ledger: Ledger, engines: Engines, switchboard: Switchboard) -> None:
@@ -153,7 +162,8 @@ class MeetingJob:
         captions = Captions(
             ctx.room,
             interim_interval=self._settings.interim_interval_ms / 1000,
-            formats=() if self._settings.listen_only else self._settings.caption_formats,
+            formats=self._formats,
+            meeting_start=ledger.started_at,
             before_final=ledger.copied,
         )
         host: AgentHost | None = None
@@ -170,10 +180,18 @@ class MeetingJob:
             if host:
                 host.spread(event)
 
-        await self._fence(ledger.epoch)
-        vad = partial(make_vad, self._settings.vad)
-        async with MeetingRoom(ctx.room, spread, vad=vad) as room, asyncio.TaskGroup() as tasks:
-            await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        await put_ghosts_out(ctx, self._settings.agent_name, ledger.epoch)
+        meeting_room = MeetingRoom(
+            ctx.room,
+            spread,
+            vad=partial(make_vad, self._settings.vad),
+            has_key=self._has_key,
+            bridge=self._settings.unmute_bridge_ms / 1000,
+        )
+        async with meeting_room as room, asyncio.TaskGroup() as tasks:
+            await ctx.connect(
+                auto_subscribe=AutoSubscribe.AUDIO_ONLY, encryption=encryption_options(self._key)
+            )
             room.meet()
             sending = tasks.create_task(captions.run(), name="captions")
             desk = Desk(
@@ -197,6 +215,8 @@ class MeetingJob:
                 history = History(desk, hidden=self._settings.hidden)
             host = AgentHost(desk, tasks)
             await switchboard.connect(host, desk)
+            if not self._keeps:
+                captions.notify("captions", {"state": CaptionState.NOT_KEPT}, about="keeping")
             self._running.set()
             watching = tasks.create_task(self._leave_with_the_first_dispatch(ledger))
             await self._watch(room, desk, host, switchboard)
@@ -213,6 +233,7 @@ class MeetingJob:
     ) -> None:
         """Follow the metadata, the people and the disk until the meeting is stopped."""
         durable = True
+        encryption = EncryptionWatch(self._ctx.room, room.decryption, desk.captions, self._key)
         people_until = time.monotonic()
         patience = max(FIRST_PERSON, self._patience)
         while not self._stopping.is_set():
@@ -222,6 +243,7 @@ class MeetingJob:
                 wait.cancel()
             room.changed.clear()
             await switchboard.follow(host, desk)
+            await encryption.look(time.monotonic())
             if durable != desk.ledger.durable:
                 durable = desk.ledger.durable
                 state = CaptionState.DURABLE if durable else CaptionState.NOT_DURABLE
@@ -233,6 +255,25 @@ class MeetingJob:
                 people_until = time.monotonic()
 
     @property
+    def _has_key(self) -> bool:
+        return bool(self._key.get_secret_value())
+
+    @property
+    def _formats(self) -> tuple[CaptionFormatName, ...]:
+        """How captions are sent: legacy packets can't be encrypted."""
+        if self._settings.listen_only:
+            return ()
+        formats = self._settings.caption_formats
+        if self._has_key:
+            formats = tuple(name for name in formats if name != "legacy")
+        return formats or ("text-stream",)
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether this meeting may be kept; it must not begin to be in the middle of a job."""
+        return self._settings.store_encrypted_rooms or not self._has_key
+
+    @property
     def _patience(self) -> float:
         """Seconds without people after which the job ends."""
         own = self._settings.departure_timeout
@@ -240,103 +281,17 @@ class MeetingJob:
 
     async def _leave_with_the_first_dispatch(self, ledger: Ledger) -> None:
         job = self._ctx.job
-        first = first_dispatch(ledger.opened, job.room.sid)
-        if first and first != job.dispatch_id:
-            await until_withdrawn(
-                self._ctx.api, room=job.room.name, sid=job.room.sid, dispatch=first
-            )
-            self._ctx.shutdown("the first dispatch is deleted")
+        room, sid, own = job.room.name, job.room.sid, {"", job.dispatch_id}
+        # A store that was away may tell of another one late.
+        while (first := first_dispatch(ledger.opened, sid)) in own:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(WATCH_INTERVAL)
+        await until_withdrawn(self._ctx.api, room=room, sid=sid, dispatch=first)
+        self._ctx.shutdown("the first dispatch is deleted")
 
-    async def _open_ledger(self, settings: RoomSettings) -> Ledger:
-        room = self._ctx.job.room
-        meeting = meeting_of(self._ctx.job, settings)
-        journals = await asyncio.to_thread(journals_of, self._settings.journal_dir, meeting)
-        chosen = int(accepted_attributes(self._ctx).get(EPOCH, "0"))
-        seen = [epoch_of(path) for path in journals]
-        epoch = chosen if chosen > max(seen, default=0) else next_epoch(seen, now=time.time())
-        began = room.creation_time_ms / 1000 or float(room.creation_time) or time.time()
-        ledger = await Ledger.open(
-            meeting,
-            epoch,
-            started_at=began,
-            journal_dir=self._settings.journal_dir,
-            stores=self._stores.all,
-            early=self._stores.early_copy(meeting),
-        )
-        opened = {
-            "room": room.name,
-            "room_sid": room.sid,
-            "started_at": ledger.started_at,
-            "dispatch": self._ctx.job.dispatch_id,
-            **({"recording": settings.recording_id} if settings.recording_id else {}),
-        }
-        ledger.append("opened", opened, at=time.time())
-        return ledger
-
-    async def _fence(self, epoch: int) -> None:
-        """Put the ghosts of earlier epochs out of the room: a rejoin beside them would be ended.
-
-        Raises:
-            FencedError: A newer epoch is in the room; this job came too late.
-        """
-        room, me = self._ctx.job.room.name, self._ctx.local_participant_identity
-        service = self._ctx.api.room
-        try:
-            async with asyncio.timeout(FENCE_TIMEOUT):
-                listed = await service.list_participants(api.ListParticipantsRequest(room=room))
-                found = others(
-                    listed.participants,
-                    agent_name=self._settings.agent_name,
-                    room=room,
-                    job_key=accepted_attributes(self._ctx).get(JOB_KEY, ""),
-                    me=me,
-                )
-                if max(found.values(), default=0) > epoch:
-                    raise FencedError
-                for ghost in found:
-                    log.warning("ghost put out of the room", extra={"identity": ghost})
-                    await service.remove_participant(
-                        api.RoomParticipantIdentity(room=room, identity=ghost)
-                    )
-        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
-            # Its identity is not ours, so joining beside it is safe; it goes after 20 s.
-            log.warning("ghosts not looked for", extra={"cause": repr(error)})
-
-    @staticmethod
-    async def _write_recording_file(file: RecordingFile, ledger: Ledger) -> None:
-        """Write La Suite's file before all else: its backend asks for the transcript at once."""
-        try:
-            lines = await ledger.kept_here()
-            await file.finish_in_time(lines, seconds=shutdown.RECORDING_FILE)
-        except Exception as error:
-            # Whatever it is, the stores are flushed; the seal tries again, and then recovery.
-            cause = f"{type(error).__name__}: {error}"
-            log.error("recording's metadata not written yet", extra={"cause": cause})
-
-    async def _seal(self, ledger: Ledger) -> None:
-        finish = self._recording_file.finish if self._recording_file else None
-        try:
-            async with asyncio.timeout(shutdown.SEAL):
-                await close_meeting(
-                    ledger.meeting,
-                    ledger.epoch,
-                    self._settings.journal_dir,
-                    self._stores.all,
-                    finish=finish,
-                )
-        except Exception as error:
-            # The journal stays, and the worker's recovery tries again.
-            cause = f"{type(error).__name__}: {error}"
-            log.error("meeting not sealed, recovery does it", extra={"cause": cause})
-
-    async def _let_go(self, engines: Engines) -> None:
-        closing = [engines.aclose, *(store.aclose for store in self._stores.all)]
-        if self._recording_file:
-            closing.append(self._recording_file.aclose)
-        for close in closing:
-            try:
-                async with asyncio.timeout(shutdown.CLOSE):
-                    await close()
-            except Exception as error:
-                # Everything is kept by now; what does not close ends with the process.
-                log.warning("not closed", extra={"cause": type(error).__name__})
+    def _recording_file(self, recording_id: str) -> RecordingFile | None:
+        """Return the file that this meeting is to be told in, if it is a recording."""
+        file = open_recording_file(self._settings) if recording_id else None
+        if file and not self._keeps:
+            log.warning("no recording's metadata: encrypted rooms are not kept")
+            return None
+        return file

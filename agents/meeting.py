@@ -6,10 +6,10 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from livekit import rtc
 from pydantic import TypeAdapter, ValidationError
@@ -109,7 +109,8 @@ class RoomMeeting:
         self.inbox: Mailbox[Event] = Mailbox(
             EVENTS, expendable=lambda event: isinstance(event, CaptionInterim)
         )
-        self._undo = ExitStack()
+        # Of each mailbox that is still read, what closes it: people come and go all day.
+        self._heard: WeakKeyDictionary[Mailbox[Any], Callable[[Any], None]] = WeakKeyDictionary()
 
     @property
     def info(self) -> MeetingInfo:
@@ -143,7 +144,7 @@ class RoomMeeting:
         if (listener := self._desk.room.listener(identity)) is None:
             return _closed()
         box = listener.open_audio()
-        self._undo.callback(listener.close_audio, box)
+        self._heard[box] = listener.close_audio
         return box
 
     def open_speech(self, identity: str) -> Mailbox[Speech]:
@@ -152,7 +153,7 @@ class RoomMeeting:
         if (listener := self._desk.room.listener(identity)) is None:
             return _closed()
         box = listener.open_speech()
-        self._undo.callback(listener.close_speech, box)
+        self._heard[box] = listener.close_speech
         return box
 
     async def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
@@ -205,7 +206,8 @@ class RoomMeeting:
     def switch_off(self) -> None:
         """End the agent's events and what it hears; it may still say its last words."""
         self.inbox.close()
-        self._undo.close()
+        for box, close in list(self._heard.items()):
+            close(box)
 
     def end(self) -> None:
         """Let go of all that the agent registered and opened."""

@@ -14,7 +14,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -95,7 +95,6 @@ class WorkerCollector(Collector):
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = Lock()  # Several may ask at once.
-        self._sums: dict[str, MmapedDict] = {}
 
     def collect(self) -> Iterable[Metric]:
         """Return every metric, summed up over the processes."""
@@ -118,19 +117,17 @@ class WorkerCollector(Collector):
                 path.unlink()
 
     def _add(self, kind: str, path: Path) -> None:
-        if kind not in self._sums:
-            reserve(self._directory, _ENDED)
-            name = str(self._directory / f"{kind}_{_ENDED}.db")
-            self._sums[kind] = MmapedDict(name)  # type: ignore[no-untyped-call]  # as above
-        sums = self._sums[kind]
         try:
             counted = list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]  # as above
         except (RuntimeError, struct.error) as error:
             log.warning("counts of an ended process not read", extra={"cause": str(error)})
             counted = []
-        for key, value, _, _ in counted:
-            before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]  # as above
-            sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]  # as above
+        reserve(self._directory, _ENDED)
+        sums = MmapedDict(str(self._directory / f"{kind}_{_ENDED}.db"))  # type: ignore[no-untyped-call]  # as above
+        with closing(sums):
+            for key, value, _, _ in counted:
+                before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]  # as above
+                sums.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]  # as above
         path.unlink()
 
 

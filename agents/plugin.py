@@ -115,9 +115,9 @@ class AudioChunk:
     Args:
         samples: int16 mono at 16,000 Hz, shape ``(n,)``; 50 to 100 ms.
         at: Wall time of the first sample, Unix seconds.
-        track: SID of the track.
-        gap: True on the first chunk, and after a pause (mute, rejoin): what went before is not
-            adjacent.
+        track: SID of the track; of the one that was open first, where several are mixed.
+        gap: True on the first chunk, and after a pause (mute, rejoin, another track): what went
+            before is not adjacent.
         speech: Highest probability in the chunk that somebody speaks, 0 to 1.
     """
 
@@ -158,7 +158,7 @@ class Meeting(Protocol):
         """Return identity -> display name of the people in the room now; agents are not people."""
 
     def audio(self, identity: str) -> AsyncIterator[AudioChunk]:
-        """Iterate over a participant's unmuted microphone until they leave.
+        """Iterate over a participant's unmuted microphones, mixed, until they leave.
 
         Muted time is not delivered. The spec must say ``hears=True``. At most 10 s wait in the
         queue; a reader that is slower loses the oldest: ``at`` tells.
@@ -215,6 +215,7 @@ class Meeting(Protocol):
         """Keep a line of the agent's own: journalled now, in every store soon.
 
         Raises:
+            MeetingEndedError: The meeting has ended, and the agent was not quick enough.
             TypeError: ``data`` is not JSON-serialisable.
         """
 

@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core.core_schema import ErrorType
 
 from agents.plugin import AgentSettings, AgentSpec
@@ -27,6 +34,9 @@ JOB: Final = "job metadata"
 
 RECORDING: Final = "recording_id"
 """Key under which agents find the recording id in the metadata."""
+
+E2EE_KEY: Final = "e2eeKey"
+"""Key of the job's metadata, and of no other: everybody in the room can read the room's."""
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -90,6 +100,11 @@ class RoomMetadata(_Part):
     roles: dict[str, _Role] | None = Field(
         default=None, description="Identity to role; whoever is not named is an attendee."
     )
+    screen_share_audio: bool | None = Field(
+        default=None,
+        alias="screenShareAudio",
+        description="Hear what shared screens play too, in the name of who shares; default false.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,8 @@ class RoomSettings:
         roles: Identity -> role, for those who are not attendees by default.
         recording_id: La Suite Meet's, in lower case, where the job's metadata is one; or empty.
             Always a UUID, so it may be part of a key or of a file's name.
+        screen_share_audio: Hear what shared screens play.
+        e2ee_key: The job's key of an end-to-end encrypted room, or empty.
         metadata: Everything as it came, job over room, unknown keys kept. May hold what only the
             job should know, so it is not in the repr.
     """
@@ -114,6 +131,8 @@ class RoomSettings:
     key_terms: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict, repr=False)
     recording_id: str = ""
+    screen_share_audio: bool = False
+    e2ee_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -161,6 +180,7 @@ def read_room_settings(
     room = read_object(room_metadata, source=ROOM)
     recording = recording_id_of(job_metadata)
     job = {RECORDING: recording} if recording else read_object(job_metadata, source=JOB)
+    key = _take_key(room, job)
     sources = _Sources(_merge(room, job), job, presets)
     read = _validate(RoomMetadata, sources.merged, (), sources)
     if read.agents is None:
@@ -172,7 +192,7 @@ def read_room_settings(
         for name, asked in wanted.items()
         if asked is not None and asked is not False
     }
-    return _settings(read, agents, sources.merged, recording)
+    return _settings(read, agents, sources.merged, recording, key)
 
 
 def fallback_settings(
@@ -187,6 +207,8 @@ def fallback_settings(
     room = readable_part(room_metadata, source=ROOM)
     recording = recording_id_of(job_metadata)
     job = {RECORDING: recording} if recording else readable_part(job_metadata, source=JOB)
+    room.pop(E2EE_KEY, None)
+    key = job.pop(E2EE_KEY, "")
     merged = _merge(room, job)
     known = set(_keys(RoomMetadata)) - {"agents"}
     sound = {key: merged[key] for key in merged.keys() & known if _is_sound(key, merged[key])}
@@ -195,7 +217,19 @@ def fallback_settings(
         # `doctor` reports a default agent that is not installed or needs settings.
         with suppress(RoomSettingsError):
             agents[name] = _agent_settings(name, True, specs, (), _Sources({}, {}, presets))
-    return _settings(_from_json(RoomMetadata, sound), agents, merged, recording)
+    key = key if isinstance(key, str) else ""
+    return _settings(_from_json(RoomMetadata, sound), agents, merged, recording, key)
+
+
+def _take_key(room: Mapping[str, Any], job: dict[str, Any]) -> str:
+    """Take the encryption key out of what the agents are given."""
+    if E2EE_KEY in room:
+        problem = "everybody in the room can read it here; put it into the job's metadata"
+        refuse(ROOM, (E2EE_KEY,), problem)
+    key = job.pop(E2EE_KEY, "")
+    if not isinstance(key, str):
+        refuse(JOB, (E2EE_KEY,), f"must be a string, not {kind_of(key)}")
+    return key
 
 
 def _is_sound(key: str, value: object) -> bool:
@@ -289,6 +323,7 @@ def _settings(
     agents: Mapping[str, AgentSettings],
     metadata: Mapping[str, Any],
     recording_id: str,
+    e2ee_key: str,
 ) -> RoomSettings:
     meeting = read.meeting_data or MeetingData()
     owner = {meeting.created_by: "owner"} if meeting.created_by else {}
@@ -300,5 +335,7 @@ def _settings(
         key_terms=tuple(dict.fromkeys(terms)),
         roles={**owner, **(read.roles or {})},
         recording_id=recording_id,
+        screen_share_audio=bool(read.screen_share_audio),
+        e2ee_key=SecretStr(e2ee_key),
         metadata=metadata,
     )

@@ -10,18 +10,22 @@ DRAIN_AGENTS: Final = 12.0
 SEND_CAPTIONS: Final = 2.0
 """Seconds for the last captions; when a dispatch is deleted the server keeps the room 3 s."""
 
-FLUSH_STORES: Final = 60.0
-"""Seconds for the stores to take what they lack; the rest is replayed from the journal."""
+FLUSH_STORES: Final = 5.0
+"""Seconds for the stores to take what they lack before the seal; the rest they take after it."""
 
 RECORDING_FILE: Final = 30.0
-"""Seconds for La Suite's file of a recording, while the stores are flushed; then the seal tries
+"""Seconds for La Suite's file of a recording, from the flush of the stores on; then the seal tries
 again, and then recovery."""
 
-SEAL: Final = 60.0
-"""Seconds for document, artefacts and the end of the journals; else the next start does it."""
+READ_STORES: Final = 5.0
+"""Seconds, of those for the seal, in which a store may tell what it has."""
+
+SEAL: Final = 100.0
+"""Seconds for document, artefacts, what stores still lack and the end of the journals; else the
+worker's next look does it."""
 
 CLOSE: Final = 4.0
-"""Seconds for the engines, and for each store, to close their connections."""
+"""Seconds for the engines and the stores, at the same time, to close their connections."""
 
 SESSION_END: Final = 150.0
 """Seconds that LiveKit gives ``on_session_end``: more than the stages together."""

@@ -120,4 +120,4 @@ class Switchboard:
                 desk.captions.withdraw("agent", about=name)
                 host.start(self._specs[name], wanted[name], so_far=list(desk.room.present()))
         self._asked = wanted
-        desk.room.hear(host.hears)
+        desk.room.hear(host.hears, screen_shares=self.now.screen_share_audio)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from pydantic import Field, StringConstraints
-
+from agents.caption_status import CaptionStatus, Notice
 from agents.plugin import (
-    AgentSettings,
     AgentSpec,
+    AttributesChanged,
     AudioChunk,
     Meeting,
     MetadataChanged,
@@ -18,93 +18,118 @@ from agents.plugin import (
     SettingsChanged,
     SpeechEnded,
 )
+from agents.spoken_language import METHOD, LanguageSwitch, SpokenLanguages
+from agents.transcriber_settings import TranscriberSettings
 from pipelines.errors import EngineError
-from pipelines.events import CaptionState
+from pipelines.events import CaptionState, iso
 from pipelines.failpoints import failpoint
-from pipelines.speech.stt import Recognition, Recognizer
+from pipelines.speech.stt import RATE, Heard, Interrupted, Lost, Recognition, Recognizer
 from pipelines.transcript.assembler import Assembler
 
 log = logging.getLogger(__name__)
 
-KeyTerm = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-LANGUAGE_TAG: Final = r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4})?$"
-
-
-class TranscriberSettings(AgentSettings):
-    """What the room's metadata may say under ``agents.transcriber``."""
-
-    engine: str = Field(
-        default="",
-        max_length=100,
-        pattern=r"^[A-Za-z0-9._-]*(/[A-Za-z0-9._/-]+)?$",
-        description="Speech engine, `provider/model`, of those the operator allows.",
-    )
-    language: str = Field(
-        default="",
-        pattern=LANGUAGE_TAG,
-        description="Language of speech (BCP 47); else the room's `language`.",
-    )
-    key_terms: tuple[KeyTerm, ...] = Field(
-        default=(),
-        alias="keyTerms",
-        max_length=1000,
-        description="Words the engine should know, beside the room's `keyTerms`.",
-    )
+LAST_SECONDS: Final = 6.0
+"""Seconds that engines have after the end of the meeting, within ``shutdown.DRAIN_AGENTS``."""
 
 
 class Transcriber:
     """Gives every participant's speech to the engine and its words to the room.
 
     Each participant has one task from join to leave; each span of speech one more until its last
-    final. A failed engine costs that span, is told to the room, and is asked again at the next.
+    final. An engine's trouble costs time, not words, as long as it comes back or there is a
+    fallback; else the hole is kept as a note ``hole`` and told to the room.
     """
 
     def __init__(self, settings: TranscriberSettings) -> None:
         self._settings = settings
-        self._recognizer: Recognizer | None = None
-        self._state = CaptionState.STOPPED
-        self._asked: tuple[str, str, tuple[str, ...]] | None = None
+        self._engine: str | None = None
+        self._status = CaptionStatus()
+        self._asked: tuple[object, ...] | None = None
+        self._languages = SpokenLanguages()
         self._listening: set[str] = set()
         self._come_back: set[str] = set()
+        self._open: set[Recognition] = set()
+        self._ending = False
 
     async def run(self, meeting: Meeting) -> None:
         """Transcribe until the meeting ends and the last final is out."""
+        await meeting.register_rpc(METHOD, self._languages.called)
         await self._use_engine(meeting)
         async with asyncio.TaskGroup() as tasks:
             async for event in meeting.events():
                 match event:
-                    case ParticipantJoined(identity=identity):
+                    case ParticipantJoined(identity=identity, attributes=attributes):
+                        await self._take(meeting, self._languages.joined, identity, attributes)
                         self._come_back.add(identity)
                         if identity not in self._listening:
                             self._listening.add(identity)
                             tasks.create_task(self._listen_until_gone(meeting, identity, tasks))
+                    case AttributesChanged(identity=identity, changed=changed):
+                        await self._take(meeting, self._languages.changed, identity, changed)
                     case SettingsChanged(settings=TranscriberSettings() as settings):
                         self._settings = settings
                         await self._use_engine(meeting)
                     case MetadataChanged():
                         await self._use_engine(meeting)
-        await self._tell(meeting, CaptionState.STOPPED)
+            self._ending = True
+            for recognition in self._open:
+                recognition.hurry(LAST_SECONDS)
+        await meeting.store("engine_seconds", meeting.engines.usage.as_dict())
+        await self._tell(meeting, self._status.stopped())
 
     async def _use_engine(self, meeting: Meeting) -> None:
         own, info = self._settings, meeting.info
+        options = own.options
         asked = (
             own.engine,
             own.language or info.language,
             (*info.key_terms, *own.key_terms),
+            tuple(options.items()),
         )
         if asked == self._asked:
             return
+        if self._asked is not None:
+            meeting.engines.forgive()
         self._asked = asked
-        engine, language, key_terms = asked
         try:
-            self._recognizer = meeting.engines.recognizer(
-                engine, language=language, key_terms=key_terms
-            )
-            self._recognizer.prewarm()
+            recognizer = self._recognizer(meeting, asked[1])
+            recognizer.prewarm()
         except EngineError as error:
+            self._engine = None
             await self._fail(meeting, error)
-        else:
-            await self._tell(meeting, CaptionState.STARTED, engine=self._recognizer.name)
+            return
+        self._engine = recognizer.name
+        await self._tell(meeting, self._status.ready(recognizer.name))
+        if recognizer.ignored:
+            ignored = list(recognizer.ignored)
+            await meeting.notify("transcriber", engine=recognizer.name, ignored=ignored)
+
+    def _recognizer(self, meeting: Meeting, language: str) -> Recognizer:
+        own = self._settings
+        return meeting.engines.recognizer(
+            own.engine,
+            language=language,
+            key_terms=(*meeting.info.key_terms, *own.key_terms),
+            options=own.options,
+        )
+
+    def _language(self, meeting: Meeting, identity: str) -> str:
+        """Return what ``identity`` speaks as far as anybody said, else an empty string."""
+        own = self._languages.of(identity)
+        return own or self._settings.language or meeting.info.language
+
+    async def _take(
+        self,
+        meeting: Meeting,
+        change: Callable[[str, Mapping[str, str]], None],
+        identity: str,
+        attributes: Mapping[str, str],
+    ) -> None:
+        try:
+            change(identity, attributes)
+        except ValueError as error:
+            log.warning("language of a participant ignored", extra={"cause": str(error)})
+            await meeting.notify("transcriber", identity=identity, problem=str(error))
 
     async def _listen_until_gone(
         self, meeting: Meeting, identity: str, tasks: asyncio.TaskGroup
@@ -119,30 +144,38 @@ class Transcriber:
 
     async def _listen(self, meeting: Meeting, identity: str, tasks: asyncio.TaskGroup) -> None:
         recognition: Recognition | None = None
-        begun = False
+        switch: LanguageSwitch | None = None  # while a span is open
         async for item in meeting.speech(identity):
             match item:
                 case AudioChunk():
-                    if not begun:
-                        begun = True
-                        recognition = await self._begin(meeting, identity, item, tasks)
+                    wanted = self._language(meeting, identity)
+                    if switch is None or switch.due(wanted, len(item.samples) / RATE, item.speech):
+                        if recognition:
+                            recognition.end()
+                        switch = LanguageSwitch(wanted)
+                        recognition = await self._begin(meeting, identity, item, wanted, tasks)
                     if recognition:
                         recognition.push(item.samples, speech=item.speech)
                 case SpeechEnded():
                     if recognition:
                         recognition.end()
-                    recognition, begun = None, False
+                    recognition = switch = None
         if recognition:
             recognition.end()
 
     async def _begin(
-        self, meeting: Meeting, identity: str, first: AudioChunk, tasks: asyncio.TaskGroup
+        self,
+        meeting: Meeting,
+        identity: str,
+        first: AudioChunk,
+        language: str,
+        tasks: asyncio.TaskGroup,
     ) -> Recognition | None:
         """Begin to recognise a span, or tell why not: that costs the span."""
-        if self._recognizer is None:
+        if self._engine is None:
             return None
         try:
-            recognition = self._recognizer.recognition()
+            recognition = self._recognizer(meeting, language).recognition()
         except Exception as error:
             # An operator's own engine may raise anything.
             await self._fail(meeting, error)
@@ -151,39 +184,71 @@ class Transcriber:
             began=first.at,
             identity=identity,
             track=first.track,
-            engine=self._recognizer.name,
+            engine=self._engine,
             new_segment=meeting.new_segment,
         )
+        self._open.add(recognition)
+        if self._ending:
+            recognition.hurry(LAST_SECONDS)
         tasks.create_task(self._caption(meeting, recognition, assembler))
         return recognition
 
     async def _caption(
         self, meeting: Meeting, recognition: Recognition, assembler: Assembler
     ) -> None:
+        engine = assembler.engine
         try:
-            async for heard in recognition:
-                if caption := assembler.receive(heard):
-                    if heard.final:
-                        failpoint("engine_final")
-                    await meeting.publish(caption)
-            await self._tell(meeting, CaptionState.STARTED, engine=assembler.engine)
+            async for item in recognition:
+                match item:
+                    case Heard():
+                        engine = item.engine
+                        await self._tell(meeting, self._status.words(recognition, engine))
+                        if caption := assembler.receive(item):
+                            if item.final:
+                                failpoint("engine_final")
+                            await meeting.publish(caption)
+                    case Interrupted(reason):
+                        log.warning("engine has trouble", extra={"cause": reason})
+                        await self._tell(meeting, self._status.trouble(recognition, reason))
+                    case Lost(start, end, reason):
+                        await self._mark_hole(meeting, assembler, start, end, reason)
+                        await self._tell(meeting, self._status.failed(reason, recognition))
+            if self._status.state is not CaptionState.FAILED:
+                await self._tell(meeting, self._status.words(recognition, engine))
         except Exception as error:
             # One span's failure must not end everybody's captions.
             await self._fail(meeting, error)
         finally:
+            self._open.discard(recognition)
+            if unsettled := recognition.unsettled:
+                await self._mark_hole(meeting, assembler, *unsettled, "the meeting ended")
             await recognition.aclose()
+
+    async def _mark_hole(
+        self, meeting: Meeting, assembler: Assembler, start: float, end: float, reason: str
+    ) -> None:
+        log.error("speech lost", extra={"seconds": round(end - start, 3), "cause": reason})
+        await meeting.store(
+            "hole",
+            {
+                "identity": assembler.identity,
+                "track": assembler.track,
+                "from": iso(assembler.began + start),
+                "to": iso(assembler.began + end),
+                "reason": reason,
+            },
+        )
 
     async def _fail(self, meeting: Meeting, error: Exception) -> None:
         # Only our own errors are worded without what was said.
-        reason = str(error) if isinstance(error, EngineError) else type(error).__name__
-        log.error("no captions", extra={"cause": reason})
-        await self._tell(meeting, CaptionState.FAILED, reason=reason)
+        known = isinstance(error, EngineError)
+        log.error("no captions", extra={"cause": str(error) if known else type(error).__name__})
+        reason = str(error) if known else "the speech engine can't be used; the log tells why"
+        await self._tell(meeting, self._status.failed(reason))
 
-    async def _tell(self, meeting: Meeting, state: CaptionState, **fields: str) -> None:
-        """Tell the room a change; the same state twice is no news."""
-        if state is not self._state:
-            self._state = state
-            await meeting.notify("captions", state=state, **fields)
+    async def _tell(self, meeting: Meeting, notice: Notice | None) -> None:
+        if notice:
+            await meeting.notify("captions", **notice)
 
 
 SPEC: Final = AgentSpec(

@@ -52,16 +52,22 @@ class SubscriberProcess(ChildProcess):
     Args:
         env: LiveKit's three variables.
         room: Name of the room.
+        options: More of its command line, e.g. ``"--key", "..."``.
         directory: Takes ``<name>.log`` and ``<name>.jsonl``.
         name: What the room, messages and files call it.
     """
 
     def __init__(
-        self, env: Mapping[str, str], room: str, *, directory: Path, name: str = "subscriber"
+        self,
+        env: Mapping[str, str],
+        room: str,
+        *options: str,
+        directory: Path,
+        name: str = "subscriber",
     ) -> None:
         self.log_lines = (directory / f"{name}.jsonl").resolve()
         own = ["--room", room, "--identity", name, "--log", str(self.log_lines)]
-        command = [sys.executable, "-m", "bench.subscriber", *own]
+        command = [sys.executable, "-m", "bench.subscriber", *own, *options]
         super().__init__(name, command, log=directory / f"{name}.log", env=env)
 
     def wait_until_joined(self, *, timeout: float = 30.0) -> Self:

@@ -63,10 +63,13 @@ class FaultProxy:
 
     Args:
         port: The real server's; may be set anew when the server has another one.
-        begins: What a request begins with; only those are counted and broken.
+        begins: What a request begins with; only those are counted.
+        breaks: What a request begins with that a fault may meet; by default every one counted.
     """
 
-    def __init__(self, port: int, begins: re.Pattern[bytes]) -> None:
+    def __init__(
+        self, port: int, begins: re.Pattern[bytes], breaks: re.Pattern[bytes] | None = None
+    ) -> None:
         self.target = port
         self.port = 0
         self.requests = 0
@@ -76,6 +79,7 @@ class FaultProxy:
         self.connections = 0
         """Connections taken so far."""
         self._begins = begins
+        self._breaks = breaks or begins
         self._faults: deque[Fault] = deque()
         self._server: asyncio.Server | None = None
         self._open: set[_Connection] = set()
@@ -104,7 +108,7 @@ class FaultProxy:
         if not self._begins.match(begin):
             return None
         self.requests += 1
-        if not self._faults:
+        if not self._faults or not self._breaks.match(begin):
             return None
         self.broken += 1
         return self._faults.popleft()

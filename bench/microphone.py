@@ -31,9 +31,17 @@ class Microphone:
         self._track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         self._silence = np.zeros(round(self.RATE * _FRAME), np.int16)
 
-    async def publish(self, room: rtc.Room) -> rtc.LocalTrackPublication:
-        """Publish the track as the microphone of the room's local participant."""
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    async def publish(self, room: rtc.Room, *, screen: bool = False) -> rtc.LocalTrackPublication:
+        """Publish the track as the microphone of the room's local participant.
+
+        Args:
+            room: The room.
+            screen: Publish it as what a shared screen plays.
+        """
+        source = rtc.TrackSource
+        options = rtc.TrackPublishOptions(
+            source=source.SOURCE_SCREENSHARE_AUDIO if screen else source.SOURCE_MICROPHONE
+        )
         return await room.local_participant.publish_track(self._track, options)
 
     @property

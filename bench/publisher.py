@@ -103,6 +103,8 @@ def main() -> int:
     parser.add_argument("--linger", type=float, default=default.linger)
     parser.add_argument("--rounds", type=int, default=default.rounds)
     parser.add_argument("--queue-ms", type=int, default=default.queue_ms)
+    parser.add_argument("--unmute-before", type=float, default=default.unmute_before)
+    parser.add_argument("--key", default=default.key, help="of end-to-end encryption")
     options = parser.parse_args()
     try:
         script = (
@@ -116,6 +118,8 @@ def main() -> int:
         linger=options.linger,
         rounds=options.rounds,
         queue_ms=options.queue_ms,
+        unmute_before=options.unmute_before,
+        key=options.key,
     )
     with JsonLines(options.log) as log:
         try:

@@ -16,7 +16,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,10 @@ import stamina
 from bench.child_process import ROOT
 from bench.livekit_server import free_port
 from bench.meeting_lines import STARTED, meeting_lines
+from pipelines.transcript.early_copy import EarlyCopy
+from pipelines.transcript.flusher import ATTEMPTS
 from pipelines.transcript.ledger import Ledger
+from pipelines.transcript.line import Line
 from pipelines.transcript.stores.address import parse_addresses
 from pipelines.transcript.stores.bounded import BoundedStore
 from pipelines.transcript.stores.files import FilesStore
@@ -36,9 +39,6 @@ from pipelines.transcript.stores.store import Store
 
 LINES: Final = 50_000
 """Some twelve hours of talk without a pause."""
-
-_SECONDS: Final = 15.0
-"""A run's length: the dead store is tried again with everything journalled."""
 
 _BURST: Final = 100
 
@@ -71,31 +71,44 @@ class Memory:
         )
 
 
+class _Counted(RedisStore):
+    """Nobody listens where it is; it counts how often it was asked."""
+
+    asked = 0
+
+    async def append(self, meeting: str, lines: Sequence[Line]) -> None:
+        self.asked += 1
+        await super().append(meeting, lines)
+
+
 async def _hold(directory: Path, lines: int, *, dead: bool) -> Memory:
     meeting = "memory"
     stores: list[Store] = [FilesStore(directory / "store")]
+    (address,) = parse_addresses(f"redis://127.0.0.1:{free_port()}/0")
+    nobody = _Counted(address)
     if dead:
-        (address,) = parse_addresses(f"redis://127.0.0.1:{free_port()}/0")
-        stores.append(RedisStore(address))
+        stores.append(nobody)
     ledger = await Ledger.open(
         meeting,
         1,
         started_at=STARTED,
         journal_dir=directory / "journal",
         stores=[BoundedStore(store, 10.0) for store in stores],
+        early=EarlyCopy(RedisStore(address), meeting) if dead else None,
     )
     before = psutil.Process().memory_info().rss
-    began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(ledger.run())
         for line in meeting_lines(meeting, 1, lines=lines, seed=1):
             ledger.append(line.kind, line.data, at=line.at)
             if line.sequence % _BURST == 0:
                 await asyncio.sleep(0.001)
-        await asyncio.sleep(max(0.0, _SECONDS - (time.monotonic() - began)))
+        asked = nobody.asked
+        while nobody.asked < asked + 2 * ATTEMPTS if dead else ledger.lag:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.1)
         memory = Memory(
             lines=lines,
-            journal=sum(path.stat().st_size for path in directory.glob("journal/*/*.jsonl")),
+            journal=_bytes_in(directory / "journal"),
             before=before,
             after=psutil.Process().memory_info().rss,
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -104,6 +117,10 @@ async def _hold(directory: Path, lines: int, *, dead: bool) -> Memory:
         ledger.close()
     ledger.release()
     return memory
+
+
+def _bytes_in(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.glob("*/*.jsonl"))
 
 
 def measure(lines: int, *, dead: bool) -> Memory:

@@ -35,7 +35,8 @@ class StoreServerProcess:
         self._kept = KeptLines(directory)
         command = [sys.executable, "-m", "pipelines.testing.store_server"]
         command += ["--port", str(self.port), "--dir", str(directory)]
-        command += ["--secret", self.secret, "--meetai-secret", self.meetai_secret]
+        # With =: a random secret may begin with a hyphen.
+        command += [f"--secret={self.secret}", f"--meetai-secret={self.meetai_secret}"]
         for meeting in meetai_meetings:
             command += ["--meetai-meeting", meeting]
         self._process = ChildProcess("store server", command, log=directory / "server.log")

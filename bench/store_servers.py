@@ -32,8 +32,8 @@ from pipelines.transcript.stores.s3 import S3Store
 from pipelines.transcript.stores.s3_access import S3Access
 from pipelines.transcript.stores.store import Store
 
-_S3_PUT: Final = re.compile(rb"PUT \S+/lines/")
-"""A batch, not what the store asks the server first."""
+_S3_BATCH: Final = re.compile(rb"PUT \S+/lines/")
+"""Not the object by which the store finds out first what the server can do."""
 
 _BUCKET: Final = "transcripts"
 _PREFIX: Final = "kept/here"
@@ -116,7 +116,7 @@ class S3Objects(StoreServer):
 
     def __init__(self, directory: Path) -> None:
         self._server = VersityGateway(directory)
-        super().__init__(self._server, begins=_S3_PUT)
+        super().__init__(self._server, begins=HTTP_WRITE, breaks=_S3_BATCH)
 
     @property
     def port(self) -> int:

@@ -31,7 +31,10 @@ FaultName = Literal[
 FAULTS: Final[Sequence[FaultName]] = get_args(FaultName)
 
 TIMEOUT: Final = 2.0
-"""Seconds that one call of a store may take here; ten in production."""
+"""Seconds that one call of a store may take where it is to take too long."""
+
+PATIENCE: Final = 10.0
+"""Seconds that it may take elsewhere, as in production: a busy machine is no fault."""
 
 SLOW: Final = 1.0
 """Seconds that a slow reply takes: it comes before the time-out."""
@@ -86,14 +89,21 @@ class StoreServer(ABC):
     Args:
         process: Runs the server; a context manager around this starts and stops it.
         begins: How a request that writes begins.
+        breaks: How one begins that holds a batch, where that is not the same.
         unavailable: What it replies when it can't serve.
     """
 
     def __init__(
-        self, process: Process, *, begins: re.Pattern[bytes], unavailable: bytes = UNAVAILABLE
+        self,
+        process: Process,
+        *,
+        begins: re.Pattern[bytes],
+        breaks: re.Pattern[bytes] | None = None,
+        unavailable: bytes = UNAVAILABLE,
     ) -> None:
         self.process = process
         self.begins = begins
+        self.breaks = breaks or begins
         self.unavailable = unavailable
 
     @property
@@ -175,5 +185,5 @@ class ServerTarget:
 @asynccontextmanager
 async def behind_proxy(server: StoreServer) -> AsyncIterator[ServerTarget]:
     """Put a proxy of its own in front of a started server."""
-    async with FaultProxy(server.port, server.begins) as proxy:
+    async with FaultProxy(server.port, server.begins, server.breaks) as proxy:
         yield ServerTarget(server, proxy)

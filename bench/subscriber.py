@@ -19,6 +19,7 @@ from livekit import rtc
 
 from bench.json_lines import JsonLines
 from bench.rooms import Rooms
+from bench.talker import shared_key
 from bench.until_stopped import run_until_stopped
 
 TOPICS = {"lk.transcription": "caption", "greffier.status": "status"}
@@ -84,13 +85,17 @@ class Subscriber:
         self.disconnected.set()
 
 
-async def subscribe(rooms: Rooms, room_name: str, identity: str, log: JsonLines) -> None:
+async def subscribe(
+    rooms: Rooms, room_name: str, identity: str, log: JsonLines, key: str = ""
+) -> None:
     """Join ``room_name``, receiving no audio, and log until the room ends or this is cancelled."""
     room = rtc.Room()
     token = rooms.token(room_name, identity, name=identity)
     async with asyncio.TaskGroup() as tasks:
         subscriber = Subscriber(room, log, tasks)
-        await room.connect(rooms.url, token, rtc.RoomOptions(auto_subscribe=False))
+        await room.connect(
+            rooms.url, token, rtc.RoomOptions(auto_subscribe=False, encryption=shared_key(key))
+        )
         try:
             log.write("connected", at=time.time(), identity=identity)
             subscriber.log_present(room)
@@ -105,9 +110,11 @@ def main() -> int:
     parser.add_argument("--room", required=True)
     parser.add_argument("--log", type=Path, required=True, help="JSON Lines with what it received")
     parser.add_argument("--identity", default="reader")
+    parser.add_argument("--key", default="", help="of end-to-end encryption")
     options = parser.parse_args()
+    rooms = Rooms.from_environment()
     with JsonLines(options.log) as log:
-        run_until_stopped(subscribe(Rooms.from_environment(), options.room, options.identity, log))
+        run_until_stopped(subscribe(rooms, options.room, options.identity, log, options.key))
     return 0
 
 

@@ -16,8 +16,6 @@ from bench.microphone import Microphone
 from bench.rooms import Rooms
 from bench.script import Speaker, Utterance
 
-_UNMUTE_BEFORE = 0.3  # seconds from unmute to the utterance
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -29,6 +27,8 @@ class Delivery:
         linger: Seconds that all stay, silent, after the last utterance.
         rounds: How often the script is played, one round after the other.
         queue_ms: Length of WebRTC's audio queue.
+        unmute_before: Seconds from unmute to the utterance.
+        key: Key of end-to-end encryption; empty is none.
     """
 
     mute_between: bool = False
@@ -36,6 +36,8 @@ class Delivery:
     linger: float = 3.0
     rounds: int = 1
     queue_ms: int = 60
+    unmute_before: float = 0.3
+    key: str = ""
 
 
 class Talker:
@@ -63,7 +65,7 @@ class Talker:
         """Say one utterance; second 0 of the script is the Unix time ``start``."""
         microphone = self._microphone
         due = start + utterance.at
-        await self.be_silent(due - _UNMUTE_BEFORE)
+        await self.be_silent(due - self._delivery.unmute_before)
         if self._delivery.mute_between:
             microphone.unmute()
         await microphone.play_silence(due)
@@ -90,6 +92,14 @@ class Talker:
             await self._microphone.play_silence(until)
 
 
+def shared_key(key: str) -> rtc.E2EEOptions | None:
+    """Return the encryption of a client that shares ``key``, as browsers do; none if empty."""
+    if not key:
+        return None
+    provider = rtc.KeyProviderOptions(shared_key=key.encode(), ratchet_window_size=0)
+    return rtc.E2EEOptions(key_provider_options=provider)
+
+
 @asynccontextmanager
 async def talker(
     rooms: Rooms, room_name: str, speaker: Speaker, log: JsonLines, delivery: Delivery
@@ -98,7 +108,8 @@ async def talker(
     room = rtc.Room()
     microphone = Microphone(queue_ms=delivery.queue_ms)
     token = rooms.token(room_name, speaker.identity, name=speaker.name)
-    await room.connect(rooms.url, token, rtc.RoomOptions(auto_subscribe=False))
+    options = rtc.RoomOptions(auto_subscribe=False, encryption=shared_key(delivery.key))
+    await room.connect(rooms.url, token, options)
     try:
         publication = await microphone.publish(room)
         if delivery.mute_between:

@@ -9,8 +9,10 @@
        |- EngineNotAllowedError   the operator does not allow it
        |- EngineFailedError       it was asked and did not answer
     |- StoreError             a store did not take or give lines
+       |- StoreLacksLinesError    the meeting is sealed, but not all of it is everywhere yet
        |- StoreRefusedError       asking again at once can't help (wrong key, not found)
     |- JournalError           journals can't be read
+    |- MeetingEndedError      something was to be kept after the end
     |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
 
@@ -57,6 +59,14 @@ class StoreRefusedError(StoreError):
 
 class JournalError(GreffierError):
     """Journals can't be read."""
+
+
+class StoreLacksLinesError(StoreError):
+    """The meeting is sealed, but a store, or a recording's file, does not have all of it yet."""
+
+
+class MeetingEndedError(GreffierError):
+    """The meeting has ended; nothing more is kept of it."""
 
 
 class FencedError(GreffierError):

@@ -26,9 +26,14 @@ class CaptionState(StrEnum):
 
     STARTED = "started"
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    RESUMED = "resumed"
     FAILED = "failed"
     NOT_DURABLE = "not durable"
     DURABLE = "durable"
+    ENCRYPTED = "unavailable: end-to-end encrypted"
+    AVAILABLE = "available"
+    NOT_KEPT = "not kept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,11 @@ class Settings(StoreSettings, BaseSettings):
         description="Speech engine as `provider/model`; `auto` takes what has a key, then what "
         "runs locally without a download.",
     )
+    fallback_engine: str = Field(
+        default="",
+        description="Engine that is asked where a room's own fails, `provider/model`, of those "
+        "that are allowed; empty is none.",
+    )
     allowed_engines: Names = Field(
         default=("deepgram", "openai", "pocketsphinx", "moonshine", "faster-whisper"),
         description="Engines that metadata may name: `provider` or `provider/model`.",
@@ -146,6 +151,22 @@ class Settings(StoreSettings, BaseSettings):
         description="How captions are sent, one or more: `text-stream` (LiveKit's "
         "`lk.transcription`), `legacy` (Transcription packets, for La Suite Meet's page), `meetai` "
         "(`transcript_update` packets).",
+    )
+    e2ee_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of end-to-end encrypted rooms, as people share it. With it every room of "
+        "this worker is taken to be encrypted; the job's `e2eeKey` goes before it.",
+    )
+    store_encrypted_rooms: bool = Field(
+        default=False,
+        description="Keep what is said in end-to-end encrypted rooms, in plain text.",
+    )
+    unmute_bridge_ms: int = Field(
+        default=0,
+        ge=0,
+        le=2000,
+        description="Read muted microphones too and keep their last ms, for a LiveKit server so "
+        "far away that its word of an unmute comes later than the first of the speech.",
     )
     departure_timeout: float | None = Field(
         default=None,

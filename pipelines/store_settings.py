@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator,
 from pydantic_settings import NoDecode
 
 from pipelines.transcript.stores.address import StoreAddress, parse_addresses
-from pipelines.transcript.stores.s3_access import S3Access
+from pipelines.transcript.stores.s3_access import S3Access, S3Place
 
 
 class StoreSettings(BaseModel):
@@ -86,9 +86,11 @@ class StoreSettings(BaseModel):
         return parse_addresses(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _have_store_secrets(self) -> Self:
+    def _can_be_used(self) -> Self:
         needed = {"http": "store_secret", "meetai": "meetai_secret"}
         for store in self.stores:
+            if store.kind == "s3":
+                S3Place.of(store, self.s3_access)
             secret = needed.get(store.kind)
             if secret and not getattr(self, secret).get_secret_value():
                 raise ValueError(f"GREFFIER_{secret.upper()} must be set for the store {store}")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 _CALLERS_SETTINGS = (
-    *("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_", "AWS_S3_", "AWS_STORAGE_"),
+    *("GREFFIER_", "DEEPGRAM_", "OPENAI_", "LIVEKIT_", "AWS_"),
     *("METADATA_COLLECTOR_", "TRANSCRIBER_", "STT_", "ENABLE_SILERO_"),
 )
 _NO_SKIP = bool(os.environ.get("GREFFIER_NO_SKIP"))

@@ -11,7 +11,7 @@ from typing import Final
 from agents.doctor.check import Check, error, ok, warning
 from agents.plugin import AgentSpec
 from agents.room_settings import read_room_settings
-from pipelines.errors import EngineError, GreffierError, PluginError
+from pipelines.errors import EngineError, GreffierError, PluginError, SettingsError
 from pipelines.settings import Settings
 
 SETTINGS: Final = "settings"
@@ -41,7 +41,7 @@ def check_engine(resolve: Callable[[], str]) -> Check:
     """Resolve the default engine."""
     try:
         return ok(ENGINE, resolve())
-    except EngineError as failure:
+    except (EngineError, SettingsError) as failure:
         return error(ENGINE, str(failure), "set GREFFIER_ENGINE, its key, or install its extra")
 
 

@@ -1,15 +1,13 @@
-"""A span through an engine that takes whole pieces of speech."""
+"""Speech through an engine that takes whole pieces of it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from pipelines.errors import EngineFailedError
 from pipelines.speech.cutter import Cutter
 from pipelines.speech.heard import RATE, Heard, Samples
 
@@ -17,74 +15,71 @@ SHORTEST: Final = RATE // 10
 """Fewest samples that a provider takes (OpenAI: 0.1 s); shorter pieces are padded with silence."""
 
 
-class BatchRecognition:
-    """A :class:`~pipelines.speech.heard.Recognition`: long speech is cut, results keep order.
+class BatchSource:
+    """A :class:`~pipelines.speech.heard.Source`: long speech is cut, results keep order.
 
     Args:
         ask: Recognises a piece; returns its text, perhaps empty, and its language. Bounds how many
             run at once.
-        because: Puts a failure into words.
     """
 
-    def __init__(
-        self,
-        ask: Callable[[Samples], Awaitable[tuple[str, str]]],
-        because: Callable[[Exception], EngineFailedError],
-    ) -> None:
+    certain = True
+
+    def __init__(self, ask: Callable[[Samples], Awaitable[tuple[str, str]]]) -> None:
         self._ask = ask
-        self._because = because
         self._cutter = Cutter()
         self._buffer: list[Samples] = []
         self._pushed = 0
         self._cut_at = 0
-        self._pieces: asyncio.Queue[asyncio.Task[Heard] | None] = asyncio.Queue()
+        self._pieces: asyncio.Queue[tuple[asyncio.Task[Heard], float] | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Heard]] = set()
+        self.stuck_until: float | None = None
 
     def push(self, samples: Samples, *, speech: float = 1.0) -> None:
-        """Give audio; see ``Recognition``."""
-        self._buffer.append(samples)
+        """Give audio; see ``Source``."""
         self._pushed += len(samples)
-        if self._cutter.cut_after(len(samples) / RATE, speech):
-            self._cut()
+        at = self._cutter.cut(samples, speech)
+        if at is None:
+            self._buffer.append(samples)
+            return
+        self._buffer.append(samples[:at])
+        self._cut(self._pushed - len(samples) + at)
+        self._buffer.append(samples[at:])
 
     def end(self) -> None:
-        """Say that no more audio comes; see ``Recognition``."""
-        if self._buffer:
-            self._cut()
+        """Say that no more audio comes; see ``Source``."""
+        if self._pushed > self._cut_at:
+            self._cut(self._pushed)
         self._pieces.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[Heard]:
-        """Iterate until all pieces are settled; see ``Recognition``.
-
-        A piece that fails does not keep the ones after it back: the error comes last.
-        """
-        part = 0
-        problem: Exception | None = None
+        """Iterate until all pieces are settled, or the next one failed; see ``Source``."""
         while (piece := await self._pieces.get()) is not None:
-            try:
-                heard = await piece
-            except Exception as error:
-                problem = problem or error
-                continue
-            if heard.text:
-                yield replace(heard, part=part)
-                part += 1
-        if problem is not None:
-            raise self._because(problem) from None
+            task, end = piece
+            self.stuck_until = end
+            yield await task
+        self.stuck_until = None
 
     async def aclose(self) -> None:
         """Give up what is not settled."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _cut(self) -> None:
+    def _cut(self, until: int) -> None:
         piece = np.concatenate(self._buffer)
-        start, self._cut_at = self._cut_at, self._pushed
+        start, self._cut_at = self._cut_at, until
         self._buffer.clear()
-        task = asyncio.create_task(self._recognise(piece, start / RATE, self._pushed / RATE))
+        task = asyncio.create_task(self._recognise(piece, start / RATE, until / RATE))
         self._tasks.add(task)  # cancelled and awaited in aclose
-        self._pieces.put_nowait(task)
+        task.add_done_callback(self._done)
+        self._pieces.put_nowait((task, until / RATE))
+
+    def _done(self, task: asyncio.Task[Heard]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen here, for a piece after the one that failed is not awaited.
 
     async def _recognise(self, piece: Samples, start: float, end: float) -> Heard:
         if len(piece) < SHORTEST:

@@ -12,6 +12,7 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,20 @@ from typing import Any, Final
 
 from pipelines.errors import EngineError, EngineNotAllowedError, SettingsError
 from pipelines.settings import Settings
+from pipelines.speech.backlog import Backlog
+from pipelines.speech.breaker import Breaker
+from pipelines.speech.engine_options import PARAMETERS
 from pipelines.speech.key_terms import key_terms_for
 from pipelines.speech.local.installed import installed, is_offline, load, missing
 from pipelines.speech.provider_access import ProviderAccess
 from pipelines.speech.stt import Recognizer
+from pipelines.speech.usage import Usage
+
+log = logging.getLogger(__name__)
 
 AUTO: Final = "auto"
+
+_Key = tuple[str, str, tuple[str, ...], tuple[tuple[str, bool], ...], bool]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(/\w[\w.\-]*)*", re.ASCII)
 
@@ -35,21 +44,34 @@ class Engines:
     Args:
         settings: Settings of the process.
 
+    ``usage`` counts what the engines are used for. A job process has one meeting, so it, the
+    circuit breakers and the backlog are the meeting's: every speaker and language shares them.
+
     Raises:
-        SettingsError: An entry of ``engine_plugins`` is not ``name=module:Class``.
+        SettingsError: An entry of ``engine_plugins`` is not ``name=module:Class``, or
+            ``fallback_engine`` names none that can be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._plugins = _parse_plugins(settings.engine_plugins)
-        self._recognizers: dict[tuple[str, str, tuple[str, ...]], Recognizer] = {}
+        self._recognizers: dict[_Key, Recognizer] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._backlog = Backlog()
+        self.usage = Usage()
         self._access = ProviderAccess(settings)
+        self._fallback = self._resolve_fallback(settings.fallback_engine)
 
     @property
     def workers(self) -> int:
         """How many pieces of speech a batch or local engine works on at once."""
         return self._settings.engine_workers or max(2, os.cpu_count() or 0)
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of audio that wait for engines, in this job."""
+        return self._backlog.seconds
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -80,7 +102,12 @@ class Engines:
         return name
 
     def recognizer(
-        self, name: str = "", *, language: str = "", key_terms: Sequence[str] = ()
+        self,
+        name: str = "",
+        *,
+        language: str = "",
+        key_terms: Sequence[str] = (),
+        options: Mapping[str, bool] | None = None,
     ) -> Recognizer:
         """Return the recognizer of an engine; the same one for the same arguments.
 
@@ -90,6 +117,8 @@ class Engines:
             name: As for :meth:`resolve`.
             language: BCP 47 tag, ``multi`` where the engine is to tell, or empty for the settings'.
             key_terms: Words that the engine should know, where it can be told.
+            options: of :data:`~pipelines.speech.engine_options.PARAMETERS`; the recognizer's
+                ``ignored`` names those that the engine does not have.
 
         Raises:
             EngineNotAllowedError: The operator does not allow it.
@@ -97,11 +126,19 @@ class Engines:
         """
         name = self.resolve(name)
         language = language or self._settings.language
-        terms = self._terms(name, key_terms)
-        key = (name, language, tuple(key_terms) if terms else ())
-        if key not in self._recognizers:
-            self._recognizers[key] = self._make(name, language, terms)
-        return self._recognizers[key]
+        told = options or {}
+        fallback: Recognizer | None = None
+        if self._fallback not in ("", name):
+            try:
+                fallback = self._recognizer(self._fallback, language, key_terms, told, None)
+            except EngineError as error:  # The room's engine may understand more languages.
+                log.warning("no fallback engine", extra={"cause": str(error)})
+        return self._recognizer(name, language, key_terms, told, fallback)
+
+    def forgive(self) -> None:
+        """Ask engines again that refused us or failed: something changed."""
+        for breaker in self._breakers.values():
+            breaker.reset()
 
     async def aclose(self) -> None:
         """Close every engine; safe to call twice."""
@@ -141,7 +178,44 @@ class Engines:
             return f"pip install livekit-plugins-{provider}"
         return self._access.missing(provider)
 
-    def _make(self, name: str, language: str, terms: Mapping[str, Any]) -> Recognizer:
+    def _resolve_fallback(self, name: str) -> str:
+        try:
+            return self.resolve(name) if name else ""
+        except EngineError as error:
+            raise SettingsError(f"{Settings.variable('fallback_engine')}: {error}") from None
+
+    def _recognizer(
+        self,
+        name: str,
+        language: str,
+        key_terms: Sequence[str],
+        options: Mapping[str, bool],
+        fallback: Recognizer | None,
+    ) -> Recognizer:
+        terms = self._terms(name, key_terms)
+        accepted = inspect.signature(self._class(name.partition("/")[0])).parameters
+        told = {key: value for key, value in options.items() if PARAMETERS[key] in accepted}
+        key = (
+            name,
+            language,
+            tuple(key_terms) if terms else (),
+            tuple(sorted(options.items())),
+            fallback is not None,
+        )
+        if key not in self._recognizers:
+            more = {**terms, **{PARAMETERS[key]: value for key, value in told.items()}}
+            ignored = tuple(sorted(options.keys() - told.keys()))
+            self._recognizers[key] = self._make(name, language, more, ignored, fallback)
+        return self._recognizers[key]
+
+    def _make(
+        self,
+        name: str,
+        language: str,
+        more: Mapping[str, Any],
+        ignored: tuple[str, ...],
+        fallback: Recognizer | None,
+    ) -> Recognizer:
         provider, _, model = name.partition("/")
         make = self._class(provider)
         accepted = inspect.signature(make).parameters
@@ -150,7 +224,7 @@ class Engines:
             "workers": self._settings.engine_workers,
             **({"model": model} if model else {}),
             **({} if provider in self._plugins else self._access.arguments(provider, accepted)),
-            **terms,
+            **more,
         }
         if language == "multi" and "detect_language" in accepted and provider != "deepgram":
             del offered["language"]
@@ -166,12 +240,20 @@ class Engines:
                 "check its model, language and key"
             ) from None
         slots = self._slots.setdefault(provider, asyncio.Semaphore(self.workers))
+        full_name = f"{provider}/{model or engine.model}" if "model" in accepted else provider
         return Recognizer(
-            f"{provider}/{model or engine.model}" if "model" in accepted else provider,
+            full_name,
             engine,
             slots=slots,
+            breaker=self._breakers.setdefault(full_name, Breaker()),
+            usage=self.usage,
+            backlog=self._backlog,
             language="" if language == "multi" else language,
             advice=self._access.advice(provider),
+            local=provider in installed(),
+            counts_answers=provider == "deepgram",
+            fallback=fallback,
+            ignored=ignored,
         )
 
     def _terms(self, name: str, key_terms: Sequence[str]) -> Mapping[str, Any]:

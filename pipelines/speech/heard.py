@@ -27,6 +27,7 @@ class Heard:
         language: BCP 47 tag, or empty where the engine does not tell.
         part: Which final of the span it belongs to: 0, 1, 2...; an interim carries the part that
             it will become.
+        engine: The engine that heard it, or empty where it is not filled in yet.
     """
 
     text: str
@@ -35,6 +36,64 @@ class Heard:
     end: float
     language: str = ""
     part: int = 0
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """An engine has trouble; the speech is kept, and its words will come late.
+
+    Args:
+        reason: In words that people understand.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Speech that no engine has heard and none will: a hole in the transcript.
+
+    Args:
+        start: Seconds from the first sample pushed.
+        end: Seconds from the first sample pushed.
+        reason: In words that people understand.
+    """
+
+    start: float
+    end: float
+    reason: str
+
+
+Item = Heard | Interrupted | Lost
+"""What comes of a span of speech."""
+
+
+class Source(Protocol):
+    """Speech on its way through one engine, once; times count from its own first sample."""
+
+    @property
+    def stuck_until(self) -> float | None:
+        """End of the piece that failed, seconds; None where what failed is the whole."""
+
+    @property
+    def certain(self) -> bool:
+        """Whether an end without an error means that everything was heard."""
+
+    def push(self, samples: Samples, *, speech: float = 1.0) -> None:
+        """Give audio; see :class:`Recognition`."""
+
+    def end(self) -> None:
+        """Say that no more audio comes."""
+
+    def __aiter__(self) -> AsyncIterator[Heard]:
+        """Iterate, once, until everything is settled; raises whatever the engine's plugin does.
+
+        A result whose ``end`` is 0.0 has no times.
+        """
+
+    async def aclose(self) -> None:
+        """Give up what is not settled."""
 
 
 class Recognition(Protocol):
@@ -51,12 +110,18 @@ class Recognition(Protocol):
     def end(self) -> None:
         """Say that no more audio comes; results still do."""
 
-    def __aiter__(self) -> AsyncIterator[Heard]:
-        """Iterate, once, until everything pushed is settled.
+    def hurry(self, seconds: float) -> None:
+        """Settle within ``seconds`` or give up what is not settled: the meeting ends."""
 
-        Raises:
-            EngineFailedError: The engine did not answer; what it had settled was yielded before.
+    @property
+    def unsettled(self) -> tuple[float, float] | None:
+        """Begin and end of what is neither settled nor told as lost, seconds from the first sample.
+
+        None once the iteration has come to its end.
         """
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        """Iterate, once, until everything pushed is settled or told as lost."""
 
     async def aclose(self) -> None:
         """Give up what is not settled."""

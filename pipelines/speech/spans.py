@@ -16,6 +16,10 @@ PRE_ROLL: Final = 0.5
 """Seconds before the start of speech that belong to its audio: a soft first consonant is no
 speech yet to the detector."""
 
+ONSET: Final = 0.15
+"""Seconds before the start of speech that belong to it although the span before was given them as
+the silence that ended it: they may hold its first sound, and hardly a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -43,6 +47,7 @@ class SpanDetector:
         self._recent: deque[Piece] = deque()
         self._open = False
         self._started_at = 0.0
+        self._given = 0.0  # end of the last span's audio, the silence that ended it included
 
     def feed(self, samples: npt.NDArray[np.int16]) -> tuple[Piece, list[Started | Piece | Ended]]:
         """Take the next chunk.
@@ -58,19 +63,19 @@ class SpanDetector:
         for change in changes:
             match change:
                 case Started():
+                    begin = max(change.at - PRE_ROLL, min(self._given, change.at - ONSET))
                     spans.append(change)
-                    spans.extend(p for p in self._recent if self._end(p) > change.at - PRE_ROLL)
+                    spans.extend(p for p in self._recent if self._end(p) > begin)
                     self._open = True
                 case Ended():
                     # The chunk goes with the span that it ends: silence, but the engine's own
                     # end of speech needs some.
                     spans += [piece, change]
                     self._open = False
+                    self._given = self._end(piece)
         if self._open:
             spans.append(piece)
-            self._recent.clear()
-        else:
-            self._remember(piece)
+        self._remember(piece)
         return piece, spans
 
     def finish(self) -> list[Started | Piece | Ended]:

@@ -57,7 +57,7 @@ class MemoryStore:
             raise StoreError(f"store {self.name} can't be read back")
         return distinct(line for line in self.given if line.meeting == meeting)
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, _lines: int) -> None:
         """Note the meeting."""
         self._is_there()
         self.sealed_meetings.append(meeting)

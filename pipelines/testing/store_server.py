@@ -1,8 +1,8 @@
-"""A server on this machine that keeps lines as a back-end would: our own contract and MeetAI's.
+r"""A server on this machine that keeps lines as a back-end would: our own contract and MeetAI's.
 
 It is a process of its own, that may be killed at any moment without losing what it acknowledged::
 
-    python -m pipelines.testing.store_server --port 8090 --dir kept \\
+    python -m pipelines.testing.store_server --port 8090 --dir kept \
         --secret whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY= --meetai-secret handshake
 
 ``POST /lines``, ``GET /lines``

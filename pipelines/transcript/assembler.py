@@ -22,7 +22,7 @@ class Assembler:
         began: Wall time of the first sample given to the engine, Unix seconds.
         identity: The speaker.
         track: SID of the transcribed track.
-        engine: The engine's name.
+        engine: The engine's name, where what it says does not carry it.
         new_segment: Gives an unused segment id.
     """
 
@@ -48,6 +48,8 @@ class Assembler:
         self._shown[heard.part] = text
         segment = self._segments.get(heard.part) or self.new_segment()
         self._segments[heard.part] = segment
+        if heard.final:  # Long speech has any number of parts.
+            del self._segments[heard.part], self._shown[heard.part]
         at = self.began + heard.start
         if not heard.final:
             return CaptionInterim(
@@ -67,5 +69,5 @@ class Assembler:
             text=text,
             track=self.track,
             language=heard.language,
-            engine=self.engine,
+            engine=heard.engine or self.engine,
         )

@@ -123,7 +123,7 @@ def build_document(lines: Iterable[Line], *, seal: int) -> TranscriptDocument:
                 data=line.data["data"],
             )
             for line in _in_time(facts)
-            if line.kind == "note"
+            if line.kind == "note" and line.data.keys() >= {"agent", "kind", "data"}
         ),
     )
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
+from pipelines.transcript.batches import BATCH
 from pipelines.transcript.early_queue import EarlyQueue
-from pipelines.transcript.flusher import BATCH
 from pipelines.transcript.line import Line
 
 log = logging.getLogger(__name__)

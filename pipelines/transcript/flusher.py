@@ -20,9 +20,10 @@ import stamina
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
+from pipelines.transcript.batches import BATCH, BLIND_BATCH, batches
 from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ INTERVAL: Final = 3.0
 LINES: Final = 10
 """Lines that go at once."""
 
-BATCH: Final = 200
-"""Most lines in one call of a store."""
+NOTE_TIMEOUT: Final = 0.2
+"""Seconds that noting a checkpoint elsewhere may hold up the next batch."""
 
 ATTEMPTS: Final = 3
 LONGEST_PAUSE: Final = 30.0
@@ -86,15 +87,35 @@ async def deliver(store: Store, meeting: str, lines: Sequence[Line]) -> None:
     failpoint("after_commit")
 
 
+def most_in_batch(store: Store) -> int:
+    """Return how many lines go to the store at once."""
+    return BATCH if store.reads_back else BLIND_BATCH
+
+
 def _worth_another_try(error: Exception) -> bool:
     return isinstance(error, StoreError) and not isinstance(error, StoreRefusedError)
 
 
 class Flusher:
-    """Flushes ``journal`` to ``store`` until :meth:`close`."""
+    """Flushes ``journal`` to ``store`` until :meth:`close`.
 
-    def __init__(self, store: Store, meeting: str, journal: Journal) -> None:
+    Args:
+        store: Where the lines go.
+        meeting: The meeting's id.
+        journal: Where they come from.
+        checkpoints: Is also told how far the store is.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        meeting: str,
+        journal: Journal,
+        *,
+        checkpoints: CheckpointStore | None = None,
+    ) -> None:
         self._store = store
+        self._checkpoints = checkpoints
         self._meeting = meeting
         self._journal = journal
         self._last = 0
@@ -154,9 +175,19 @@ class Flusher:
             self._last = lines[-1].sequence
             self._waiting -= len(lines)
             write_checkpoint(self._journal.path, self._store.name, self._last)
+            await self._note_checkpoint(lines[-1])
 
-    async def _next_lines(self) -> list[Line]:
+    async def _note_checkpoint(self, last: Line) -> None:
+        if self._checkpoints:
+            # The one in the file is what counts while the file is there.
+            with suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(NOTE_TIMEOUT):
+                    await self._checkpoints.note_checkpoint(
+                        self._meeting, self._store.name, last.epoch, last.sequence
+                    )
+
+    async def _next_lines(self) -> Sequence[Line]:
         lines = self._journal.recent_after(self._last, limit=BATCH)
         if lines is None:
             lines = await asyncio.to_thread(self._journal.older_after, self._last, limit=BATCH)
-        return lines
+        return next(batches(lines, most=most_in_batch(self._store)), ())

@@ -13,6 +13,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
+from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,9 @@ log = logging.getLogger(__name__)
 RECENT: Final = 2_000
 """Lines held in memory for stores that keep up; one that does not reads the file."""
 
+MARK_EVERY: Final = 500
+"""Lines between two known places in the file: a reader that is behind begins at one."""
+
 
 class Journal:
     """Appends the lines of one (meeting, epoch); owned by one process.
@@ -40,13 +45,15 @@ class Journal:
         self._fd: int | None = None
         self._torn = False
         self._unsynced = False
+        self._unsyncable = False
         self._pending: deque[bytes] = deque()
         self._recent: deque[Line] = deque(maxlen=RECENT)
+        self._marks: list[tuple[int, int]] = [(0, 0)]
 
     @property
     def durable(self) -> bool:
-        """Whether every line is in the file."""
-        return not self._pending
+        """Whether every line is in the file, and what the file has reaches the disk."""
+        return not self._pending and not self._unsyncable
 
     def append(self, line: Line) -> None:
         """Write the line before returning; never raises for the disk's sake.
@@ -54,7 +61,10 @@ class Journal:
         Raises:
             ValueError: The line can't be encoded; nothing is written or kept.
         """
-        self._pending.append(line.encode())
+        encoded = line.encode()
+        if line.sequence % MARK_EVERY == 0 and self.durable and self._fd is not None:
+            self._marks.append((line.sequence, os.lseek(self._fd, 0, os.SEEK_END)))
+        self._pending.append(encoded)
         self.write_pending()
         self._recent.append(line)
         metrics().journal_lines.inc()
@@ -73,16 +83,23 @@ class Journal:
         metrics().journals_not_durable.set(not self.durable)
 
     def sync(self) -> None:
-        """Bring what was written to the disk; may take long, so call it from a thread."""
+        """Bring what was written to the disk; may take long, so call it from a thread.
+
+        Never raises for the disk's sake: :attr:`durable` tells.
+        """
         if self._unsynced and self._fd is not None:
             # Before the call: what is written during it needs another one.
             self._unsynced = False
             failpoint("fsync")
             try:
                 os.fsync(self._fd)
-            except OSError:
+            except OSError as error:
                 self._unsynced = True
-                raise
+                if not self._unsyncable:
+                    log.error("journal not synced", extra={"cause": str(error)})
+                self._unsyncable = True
+            else:
+                self._unsyncable = False
 
     def recent_after(self, sequence: int, *, limit: int) -> list[Line] | None:
         """Return up to ``limit`` lines that follow ``sequence``; None if they left memory."""
@@ -98,7 +115,10 @@ class Journal:
         # What the disk did not take is older than memory's oldest only after a disk was full for
         # more than RECENT lines.
         waiting = [Line.decode(encoded) for encoded in tuple(self._pending)]
-        lines = distinct((*read_journal(self.path).lines, *waiting))
+        place = bisect_right(self._marks, sequence + 1, key=lambda mark: mark[0]) - 1
+        offset = self._marks[place][1]
+        read = read_journal(self.path, offset=offset, after=sequence, most=limit)
+        lines = distinct((*read.lines, *waiting))
         return [line for line in lines if line.sequence > sequence][:limit]
 
     def close(self) -> None:
@@ -143,6 +163,18 @@ class Journal:
         return fd
 
 
+class UnkeptJournal(Journal):
+    """Stands where a journal would: what must not be kept is never in a file."""
+
+    def append(self, line: Line) -> None:
+        """Check the line and forget it.
+
+        Raises:
+            ValueError: The line can't be encoded.
+        """
+        line.encode()
+
+
 @dataclass(frozen=True, slots=True)
 class JournalRead:
     """What a journal file holds; ``torn`` counts pieces that are no whole line."""
@@ -151,20 +183,35 @@ class JournalRead:
     torn: int
 
 
-def read_journal(path: Path) -> JournalRead:
-    """Read the whole lines of a journal, also while its writer lives."""
+def read_journal(
+    path: Path, *, offset: int = 0, after: int = 0, most: int = sys.maxsize
+) -> JournalRead:
+    """Read the whole lines of a journal, also while its writer lives.
+
+    Args:
+        path: The file; one that is not there has no lines.
+        offset: Bytes to skip, up to where a line begins.
+        after: Sequence up to which lines are left out.
+        most: Lines after which it stops.
+    """
     lines: list[Line] = []
     torn = 0
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(offset)
+            for piece in file:
+                if piece.strip(b"\n"):
+                    try:
+                        line = Line.decode(piece)
+                    except TornLineError:
+                        torn += 1
+                    else:
+                        if line.sequence > after:
+                            lines.append(line)
+                if len(lines) >= most:
+                    break
     except FileNotFoundError:
-        return JournalRead(lines, torn)
-    for piece in raw.split(b"\n"):
-        if piece:
-            try:
-                lines.append(Line.decode(piece))
-            except TornLineError:
-                torn += 1
+        pass
     return JournalRead(lines, torn)
 
 

@@ -17,16 +17,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pipelines.errors import StoreError
+from pipelines.errors import MeetingEndedError
 from pipelines.events import CaptionFinal
 from pipelines.metrics import metrics
 from pipelines.transcript.flusher import Flusher
 from pipelines.transcript.history import START, Cursor, Page, latest_revisions, page_of
-from pipelines.transcript.journal import Journal, read_journal
+from pipelines.transcript.journal import Journal, UnkeptJournal, read_journal
 from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.files import FilesStore
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 if TYPE_CHECKING:
     from pipelines.transcript.early_copy import EarlyCopy
@@ -44,6 +44,12 @@ REMEMBERED: Final = 10_000
 
 OPEN_TIMEOUT: Final = 1.0
 """Seconds that reading the stores may hold up a job that is about to join its room."""
+
+FASTEST_FINALS: Final = 10
+"""Finals in a second, more than any meeting has."""
+
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between two tries to read a store that was away when the epoch began."""
 
 INDEX_GAP: Final = 100
 """Indices left free for an earlier epoch that may still settle what was said before this one."""
@@ -92,7 +98,8 @@ class Ledger:
         stores: Where the lines go too, each in its own time.
         early: Has every line on its way to Redis at once, if there is one.
         earlier: What is known of earlier epochs, in order.
-        complete: Whether ``earlier`` is all there is; if not, a reader has it looked for again.
+        unread: Stores that did not tell in time what they have of earlier epochs.
+        checkpoints: Is told how far stores are that can't be read back.
     """
 
     def __init__(
@@ -105,27 +112,36 @@ class Ledger:
         stores: Sequence[Store],
         early: EarlyCopy | None,
         earlier: Sequence[Line],
-        complete: bool,
+        unread: Sequence[Store] = (),
+        checkpoints: CheckpointStore | None = None,
     ) -> None:
         self.meeting = meeting
         self.epoch = epoch
         self.started_at = started_at
         self._journal = journal
         self._stores = stores
-        self._flushers = [Flusher(store, meeting, journal) for store in stores]
+        self._flushers = [
+            Flusher(store, meeting, journal, checkpoints=None if store.reads_back else checkpoints)
+            for store in stores
+        ]
         self._early = early
         self._sequence = 0
         self._index = 0
         self._finals: deque[Line] = deque(maxlen=REMEMBERED)
-        self._complete = complete
+        self._unread = list(unread)
+        self._forgotten = False
+        self._closed = False
         self._kept: set[tuple[str, int]] = set()
         self._state: dict[str, Any] = {}
         self.people: dict[str, str] = {}
-        self.opened: list[Mapping[str, Any]] = []
+        self._opened: dict[int, Mapping[str, Any]] = {}
         for line in earlier:
             self._remember(line)
         if earlier and earlier[-1].kind != "ended":
             self._index += INDEX_GAP
+        if unread:  # Above what an epoch that is not known yet has given; an epoch is Unix ms.
+            since = round((epoch / 1000 - started_at) * FASTEST_FINALS)
+            self._index = max(self._index, since)
 
     @classmethod
     async def open(
@@ -137,16 +153,21 @@ class Ledger:
         journal_dir: Path,
         stores: Sequence[Store],
         early: EarlyCopy | None = None,
+        checkpoints: CheckpointStore | None = None,
+        keep: bool = True,
     ) -> Self:
         """Begin an epoch: read what earlier ones kept, in journals and in the stores.
+
+        Without ``keep`` nothing of this epoch is written anywhere; it is all in memory.
 
         A store that can't be read at once is no reason not to begin: what is only there comes back
         when somebody asks for the history, and at the seal.
         """
-        journalled = asyncio.to_thread(_journalled, journal_dir, meeting)
-        reads = [_read_in_time(store, meeting) for store in stores if store.reads_back]
-        found = await asyncio.gather(journalled, *reads)
-        earlier = distinct(line for lines in found for line in lines or ())
+        readable = [store for store in stores if store.reads_back]
+        found = await asyncio.gather(*(_read_in_time(store, meeting) for store in readable))
+        journalled = await asyncio.to_thread(_journalled, journal_dir, meeting)
+        # The journal's word counts: it is given last.
+        earlier = distinct([*(line for lines in found for line in lines or ()), *journalled])
         # The meeting began when its first epoch says so, also for a room that was made anew.
         began = [line.data["started_at"] for line in earlier if line.kind == "opened"]
         highest = max((line.epoch for line in earlier), default=0)
@@ -156,11 +177,14 @@ class Ledger:
             meeting,
             epoch,
             started_at=min([started_at, *began]),
-            journal=Journal(journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"),
-            stores=stores,
+            journal=(Journal if keep else UnkeptJournal)(
+                journal_dir / meeting_key(meeting) / f"{epoch}.jsonl"
+            ),
+            stores=stores if keep else (),
             early=early,
+            checkpoints=checkpoints,
             earlier=earlier,
-            complete=None not in found,
+            unread=[store for store, lines in zip(readable, found, strict=True) if lines is None],
         )
 
     @property
@@ -173,14 +197,22 @@ class Ledger:
         """Lines that the slowest store does not have yet."""
         return max((flusher.lag for flusher in self._flushers), default=0)
 
+    @property
+    def opened(self) -> list[Mapping[str, Any]]:
+        """The data of the meeting's ``opened`` lines, oldest first, late ones in their place."""
+        return [self._opened[epoch] for epoch in sorted(self._opened)]
+
     def append(self, kind: LineKind, data: Mapping[str, Any], *, at: float) -> Line:
         """Number a line, journal it and hand it to the stores.
 
         Raises:
+            MeetingEndedError: The ledger is closed.
             TypeError: ``data`` is not JSON-serialisable.
             ValueError: It is longer than ``MAX_LINE`` bytes, or holds NaN or an infinity, or
                 ``at`` is no time.
         """
+        if self._closed:
+            raise MeetingEndedError
         size = len(json.dumps(data, allow_nan=False))
         if size > MAX_LINE:
             raise ValueError(f"a line holds at most {MAX_LINE} bytes, this one {size}")
@@ -252,22 +284,25 @@ class Ledger:
         flushed = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_synced(flushed))
+            reading = tasks.create_task(self._read_unread())
             if self._early:
                 tasks.create_task(self._early.run())
             async with asyncio.TaskGroup() as flushing:
                 for flusher in self._flushers:
                     flushing.create_task(flusher.run())
             flushed.set()
+            reading.cancel()
 
     def close(self) -> None:
-        """Let :meth:`run` flush what is left and return."""
+        """Let :meth:`run` flush what is left and return; nothing may be appended after it."""
+        self._closed = True
         for flusher in self._flushers:
             flusher.close()
         if self._early:
             self._early.close()
 
     def release(self) -> None:
-        """Close the journal and let go of its lock; nothing may be appended after it."""
+        """Close the journal and let go of its lock."""
         self._journal.close()
 
     async def _keep_synced(self, flushed: asyncio.Event) -> None:
@@ -275,37 +310,56 @@ class Ledger:
             with suppress(TimeoutError):
                 await asyncio.wait_for(flushed.wait(), SYNC_INTERVAL)
             self._journal.write_pending()
-            try:
-                await asyncio.to_thread(self._journal.sync)
-            except OSError as error:
-                log.error("journal not synced", extra={"cause": str(error)})
+            await asyncio.to_thread(self._journal.sync)
             for flusher in self._flushers:
                 flusher.report()
 
     async def _finals_after(self, after: Cursor) -> Sequence[Line]:
         """Return at least the finals that follow ``after``, from memory if they are there."""
         remembered = list(self._finals)
-        if self._complete or (remembered and remembered[0].key <= after):
+        if not self._forgotten or (remembered and remembered[0].key <= after):
             return remembered
         journal_dir = self._journal.path.parent.parent
-        lines = await asyncio.to_thread(_journalled, journal_dir, self.meeting)
-        for store in self._stores:
-            if store.reads_back:
-                with suppress(StoreError):
-                    lines += await store.read(self.meeting)
+        readable = [store for store in self._stores if store.reads_back]
+        found = await asyncio.gather(*(_read_in_time(store, self.meeting) for store in readable))
+        lines = [line for one in found for line in one or ()]
+        lines += await asyncio.to_thread(_journalled, journal_dir, self.meeting)
         return distinct([*(line for line in lines if line.kind == "final"), *remembered])
+
+    async def _read_unread(self) -> None:
+        """Read the stores that were away when the epoch began, as soon as they answer."""
+        pause = OPEN_TIMEOUT
+        while self._unread:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            for store in tuple(self._unread):
+                try:
+                    earlier = await store.read(self.meeting)
+                except Exception:  # noqa: S112 - it was logged at the start; it is asked again
+                    continue
+                self._unread.remove(store)
+                self._add([line for line in earlier if line.epoch < self.epoch])
+
+    def _add(self, earlier: Sequence[Line]) -> None:
+        """Remember lines of earlier epochs that came to light late."""
+        known, state, people = list(self._finals), dict(self._state), dict(self.people)
+        self._finals.clear()
+        for line in distinct([*earlier, *known]):
+            self._remember(line)
+        self._state |= state
+        self.people |= people
 
     def _remember(self, line: Line) -> None:
         match line.kind:
             case "final":
-                self._complete = self._complete and len(self._finals) < REMEMBERED
+                self._forgotten = self._forgotten or len(self._finals) == REMEMBERED
                 self._finals.append(line)
                 self._kept.add((line.data["segment"], line.data["revision"]))
                 self._index = max(self._index, line.data.get("index", 0))
             case "state":
                 self._state[line.data["key"]] = line.data["value"]
             case "opened":
-                self.opened.append(line.data)
+                self._opened[line.epoch] = line.data
             case "person":
                 self.people[line.data["identity"]] = line.data["name"]
 

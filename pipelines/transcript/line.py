@@ -8,9 +8,9 @@ replayed at any time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pipelines.events import CaptionFinal, iso
 
@@ -22,6 +22,17 @@ LineKind = Literal[
     "state",  # an agent's small state: key and value
     "ended",  # the epoch ended in good order
 ]
+
+
+_REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "opened": ("room", "room_sid", "started_at"),
+    "final": (
+        *("segment", "revision", "speaker", "name", "text"),
+        *("start_ms", "end_ms", "track", "language", "engine"),
+    ),
+    "person": ("identity", "name"),
+    "state": ("key", "value"),
+}
 
 
 class TornLineError(ValueError):
@@ -74,10 +85,12 @@ class Line:
         """Read back what :meth:`encode` wrote.
 
         Raises:
-            TornLineError: ``raw`` is not a whole line.
+            TornLineError: ``raw`` is not a whole line, or lacks a field that its kind has.
         """
         try:
             fields = json.loads(raw)
+            for key in _REQUIRED.get(fields["kind"], ()):
+                fields["data"][key]
             return cls(
                 meeting=fields["meeting"],
                 epoch=fields["epoch"],

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pipelines.errors import StoreError
 from pipelines.transcript.journal import is_alive, read_journal
-from pipelines.transcript.ledger import epoch_of, first_dispatch, journals_in
+from pipelines.transcript.ledger import epoch_of, first_dispatch, journals_in, journals_of
 from pipelines.transcript.line import Line
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.seal import ClosingStep, close_meeting, delete_journal, replay
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.left_alone import LeftAlone
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ IsOpen = Callable[[str, str, str], Awaitable[bool]]
 an agent in it (an empty id is not looked for); raises ConnectionError if unknown."""
 
 
-class UnsealedIndex(Protocol):
+class UnsealedIndex(CheckpointStore, Protocol):
     """A store that knows which meetings are not sealed yet, of every host."""
 
     async def unsealed(self, *, idle: float) -> list[str]:
@@ -36,8 +37,18 @@ class UnsealedIndex(Protocol):
             StoreError: It can't be asked.
         """
 
+    async def touch(self, meeting: str) -> None:
+        """Note that a host has the meeting's journal and sees to it: it is not idle.
+
+        Raises:
+            StoreError: It can't be asked.
+        """
+
     async def read(self, meeting: str) -> list[Line]:
         """Return what it has of a meeting; see ``Store.read``."""
+
+    async def sealed(self, meeting: str, lines: int) -> None:
+        """Forget a meeting of which nobody has more lines; see ``Store.sealed``."""
 
 
 async def recover(
@@ -60,28 +71,24 @@ async def recover(
         is_open: Asks LiveKit.
         finish: What else is done when a meeting is closed; see ``close_meeting``.
         index: Also knows meetings whose host vanished with its journal.
-        vanished_after: Seconds without a line after which such a meeting is looked at: its own
-            host has sealed it by then, or it can't.
+        vanished_after: Seconds without a line, and without a look of the host that has the
+            journal, after which such a meeting is looked at.
     """
     # A store that is away is found out once a look, not once a meeting.
     stores = [store if isinstance(store, FilesStore) else LeftAlone(store) for store in stores]
-    here = await asyncio.to_thread(_directories, journal_dir)
-    for directory in here:
+    for directory in await asyncio.to_thread(_directories, journal_dir):
         with _logged(directory.name):
-            await _recover_meeting(directory, journal_dir, stores, is_open, finish)
+            await _recover_meeting(
+                directory, journal_dir, stores, is_open=is_open, finish=finish, index=index
+            )
     if index is None:
         return
     with _logged("index"):
         for meeting in await index.unsealed(idle=vanished_after):
-            if journal_dir / meeting_key(meeting) not in here:
-                with _logged(meeting_key(meeting)):
-                    lines = await index.read(meeting)
-                    if lines and await _is_over(lines, is_open):
-                        log.warning(
-                            "host vanished, its meeting is sealed", extra={"lines": len(lines)}
-                        )
-                        epoch = lines[-1].epoch
-                        await close_meeting(meeting, epoch, journal_dir, stores, finish=finish)
+            with _logged(meeting_key(meeting)):
+                await _recover_vanished(
+                    meeting, journal_dir, stores, is_open=is_open, finish=finish, index=index
+                )
 
 
 @contextmanager
@@ -100,30 +107,90 @@ async def _recover_meeting(
     directory: Path,
     journal_dir: Path,
     stores: Sequence[Store],
+    *,
     is_open: IsOpen,
     finish: ClosingStep | None,
+    index: UnsealedIndex | None,
 ) -> None:
     journals = await asyncio.to_thread(journals_in, directory)
     dead = [path for path in journals if not is_alive(path)]
+    if not journals:
+        await asyncio.to_thread(_clear, directory)
     reads = [await asyncio.to_thread(read_journal, path) for path in dead]
     lines = [line for read in reads for line in read.lines]
+    if index:
+        await _touch(journals, index)
+    failed = await _replay_all(dead, stores)
+    if dead != journals or not dead:
+        return
+    if not lines:
+        await asyncio.to_thread(_discard, dead)
+    elif await _is_over(lines, is_open):
+        await close_meeting(
+            lines[-1].meeting,
+            epoch_of(dead[-1]),
+            journal_dir,
+            stores,
+            is_over=partial(_is_over, is_open=is_open),
+            checkpoints=index,
+            finish=finish,
+        )
+    elif failed:
+        raise failed
+
+
+async def _replay_all(journals: Sequence[Path], stores: Sequence[Store]) -> StoreError | None:
     failed: StoreError | None = None
-    for path in dead:
+    for path in journals:
         try:
             await replay(path, stores)
         except StoreError as error:
             failed = error
-    if dead != journals or not dead:
-        return
-    if not lines:  # Its writer died before the first line was whole: there is nothing to keep.
-        for path in dead:
-            await asyncio.to_thread(delete_journal, path)
-    elif await _is_over(lines, is_open):
+    return failed
+
+
+def _discard(journals: Sequence[Path]) -> None:
+    """Delete journals whose writers died before the first line was whole: nothing is to be kept."""
+    for path in journals:
+        if b"\n" in path.read_bytes():
+            raise StoreError("its lines can't be read, it is left for somebody to look at")
+        delete_journal(path)
+
+
+async def _touch(journals: Sequence[Path], index: UnsealedIndex) -> None:
+    """Have other hosts leave the meeting to this one, which has a journal of it."""
+    for path in journals:
+        for line in (await asyncio.to_thread(read_journal, path, most=1)).lines:
+            with suppress(StoreError):  # Another one may see to it too then; lines are kept once.
+                await index.touch(line.meeting)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what a journal that was deleted half has left."""
+    for path in directory.glob("*.checkpoint"):
+        path.unlink()
+    with suppress(OSError):
+        directory.rmdir()
+
+
+async def _recover_vanished(
+    meeting: str,
+    journal_dir: Path,
+    stores: Sequence[Store],
+    *,
+    is_open: IsOpen,
+    finish: ClosingStep | None,
+    index: UnsealedIndex,
+) -> None:
+    """Seal a meeting from what the index's store has of it."""
+    lines = await index.read(meeting)
+    if not lines:
+        await index.sealed(meeting, 0)  # Its lines are gone by themselves.
+    elif await _is_over(lines, is_open) and not journals_of(journal_dir, meeting):
         await close_meeting(
-            lines[-1].meeting, epoch_of(dead[-1]), journal_dir, stores, finish=finish
+            meeting, lines[-1].epoch, journal_dir, stores, checkpoints=index, finish=finish
         )
-    elif failed:
-        raise failed
+        log.warning("meeting of a host that vanished is sealed", extra={"lines": len(lines)})
 
 
 async def _is_over(lines: Sequence[Line], is_open: IsOpen) -> bool:

@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
 from pathlib import Path
 
-from pipelines.errors import StoreError
+from pipelines.errors import StoreError, StoreLacksLinesError
 from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
+from pipelines.transcript.batches import batches
 from pipelines.transcript.document import build_document
 from pipelines.transcript.exports import EXPORTS
-from pipelines.transcript.flusher import BATCH, deliver, read_checkpoint, write_checkpoint
+from pipelines.transcript.flusher import (
+    deliver,
+    most_in_batch,
+    read_checkpoint,
+    write_checkpoint,
+)
 from pipelines.transcript.journal import is_alive, read_journal
 from pipelines.transcript.ledger import epoch_of, journals_of
 from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.stores.files import FilesStore
-from pipelines.transcript.stores.store import Store
+from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
+
+IsOver = Callable[[Sequence[Line]], Awaitable[bool]]
+"""Tells of a meeting's lines, in order, whether it is over."""
 
 ClosingStep = Callable[[Sequence[Line]], Awaitable[None]]
 """Takes every line of a meeting; may be called again, and raises StoreError to be called again."""
@@ -55,15 +64,12 @@ async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path
     if sealed == covers:
         return store.directory(meeting) / f"seal-{last}"
     journals = {epoch_of(path): path for path in journals_of(journal_dir, meeting)}
+    ended = {line.epoch for line in lines if line.kind == "ended"}
     for newer in (other for other in {*covers, *journals} if other > epoch):
         # One whose writer is dead here is sealed with this one; one that has no journal here is
-        # another machine's, and its own business until it is sealed.
-        goes_on = (
-            is_alive(journals[newer])
-            if newer in journals
-            else sealed.get(newer) != covers.get(newer)
-        )
-        if goes_on:
+        # another machine's, and its own business until it has ended or is sealed.
+        elsewhere = newer not in ended and sealed.get(newer) != covers.get(newer)
+        if is_alive(journals[newer]) if newer in journals else elsewhere:
             log.info("not sealed, a newer epoch serves the meeting", extra={"epoch": newer})
             return None
     files = await asyncio.to_thread(_artefacts, lines, last + 1)
@@ -91,9 +97,9 @@ async def replay(journal: Path, stores: Sequence[Store]) -> int:
     failed: StoreError | None = None
     for store in stores:
         done = read_checkpoint(journal, store.name)
-        rest = [line for line in read.lines if line.sequence > done]
+        rest = distinct(line for line in read.lines if line.sequence > done)
         try:
-            for batch in _batches(rest):
+            for batch in batches(rest, most=most_in_batch(store)):
                 await deliver(store, batch[0].meeting, batch)
                 write_checkpoint(journal, store.name, batch[-1].sequence)
         except StoreError as error:
@@ -109,17 +115,31 @@ async def close_meeting(
     journal_dir: Path,
     stores: Sequence[Store],
     *,
+    is_over: IsOver | None = None,
+    patience: float | None = None,
+    checkpoints: CheckpointStore | None = None,
     finish: ClosingStep | None = None,
 ) -> Path | None:
     """Give the stores what they lack, seal the meeting, delete the journals of the dead.
 
-    ``finish`` does what else is to be done with every line of the meeting, before they are gone.
-
     The journal of ``epoch`` is the caller's own and goes too; that of another living writer stays.
     A store that fails keeps nobody from the seal, but the journals stay until it has everything.
 
+    Args:
+        meeting: The meeting's id.
+        epoch: Of the one who seals.
+        journal_dir: Where the journals of all meetings are.
+        stores: Where the lines belong, a files store among them.
+        is_over: Tells of everything that is known whether no epoch goes on, on any host; without
+            it an epoch above the caller's keeps the meeting from being sealed.
+        patience: Seconds that stores may take to tell what they have before the seal.
+        checkpoints: Has those of other hosts, whose journals may be gone.
+        finish: Does what else is to be done with every line, before the journals go.
+
     Raises:
-        StoreError: A store failed; everything is still there for the next try.
+        StoreLacksLinesError: It is sealed, but a store lacks lines or ``finish`` failed: the
+            journals are still there.
+        StoreError: It is not sealed; everything is still there for the next try.
     """
     journals = [
         path
@@ -129,14 +149,25 @@ async def close_meeting(
     failpoint("replay")
     files = next(store for store in stores if isinstance(store, FilesStore))
     journalled = [await asyncio.to_thread(read_journal, path) for path in journals]
-    known, failed = await _read_all(stores, meeting)
-    known = distinct([*known, *(line for read in journalled for line in read.lines)])
-    if failure := await _complete(files, meeting, known, journals):
+    kept, failed = await _read_all(stores, meeting, patience)
+    lines = [line for had in kept.values() for line in had]
+    known = distinct([*lines, *(line for read in journalled for line in read.lines)])
+    if failure := await _complete(files, meeting, known, kept.get(files.name)):
         raise failure
+    before = await _covered_before(files, meeting)
+    if is_over and known and await is_over(known):
+        epoch = max(epoch, known[-1].epoch)
     sealed = await seal(meeting, epoch=epoch, store=files, journal_dir=journal_dir)
+    journal_epochs = {epoch_of(path) for path in journals}
+    foreign = [line for line in known if sealed and line.epoch not in before | journal_epochs]
     others = [store for store in stores if store is not files]
     failures = await asyncio.gather(
-        *(_complete(store, meeting, known, journals) for store in others)
+        *(
+            _complete(store, meeting, known, kept.get(store.name))
+            if store.reads_back
+            else _hand_over(store, meeting, foreign, journals, checkpoints)
+            for store in others
+        )
     )
     failed += [failure for failure in failures if failure]
     if sealed and finish:
@@ -145,72 +176,115 @@ async def close_meeting(
         except StoreError as failure:
             failed.append(failure)
     if failed:
-        raise failed[0]
+        raise StoreLacksLinesError(str(failed[0])) if sealed else failed[0]
     if sealed:
         for store in stores:
-            await store.sealed(meeting)
+            await store.sealed(meeting, len(known))
         for path in journals:
             await asyncio.to_thread(delete_journal, path)
         log.info("meeting sealed", extra={"seal": sealed.name, "epoch": epoch})
     return sealed
 
 
-async def _read_all(stores: Sequence[Store], meeting: str) -> tuple[list[Line], list[StoreError]]:
-    """Return what the stores have between them, and what those say that can't be read."""
-    readable = [store.read(meeting) for store in stores if store.reads_back]
-    found = await asyncio.gather(*readable, return_exceptions=True)
-    failures = [one for one in found if isinstance(one, BaseException)]
-    for failure in failures:
-        if not isinstance(failure, StoreError):
-            raise failure
-    lines = [line for one in found if not isinstance(one, BaseException) for line in one]
-    return lines, [failure for failure in failures if isinstance(failure, StoreError)]
+async def _read_all(
+    stores: Sequence[Store], meeting: str, patience: float | None
+) -> tuple[dict[str, list[Line]], list[StoreError]]:
+    """Return store -> what it has, and what those say that can't be read."""
+
+    async def read(store: Store) -> list[Line] | StoreError:
+        try:
+            async with asyncio.timeout(patience):
+                return await store.read(meeting)
+        except StoreError as error:
+            return error
+        except TimeoutError:
+            return StoreError(f"store {store.name}: not read in {patience} s")
+
+    readable = [store for store in stores if store.reads_back]
+    found = await asyncio.gather(*map(read, readable))
+    told = {store.name: one for store, one in zip(readable, found, strict=True)}
+    kept = {name: one for name, one in told.items() if not isinstance(one, StoreError)}
+    return kept, [one for one in found if isinstance(one, StoreError)]
+
+
+async def _covered_before(files: FilesStore, meeting: str) -> set[int]:
+    """Return the epochs of earlier seals: their journals went when every store had them."""
+    return {epoch for covers in (await files.seals(meeting)).values() for epoch in covers}
 
 
 async def _complete(
-    store: Store, meeting: str, known: Sequence[Line], journals: Sequence[Path]
+    store: Store, meeting: str, known: Sequence[Line], kept: Sequence[Line] | None
 ) -> StoreError | None:
     """Give the store what it lacks of ``known``, and read it back by id.
+
+    Args:
+        store: One that reads back.
+        meeting: The meeting's id.
+        known: Every line there is.
+        kept: What the store had when it was read last, if it could be.
 
     Returns:
         What went wrong: then it may lack lines still.
     """
     try:
-        if not store.reads_back:
-            for path in journals:
-                await replay(path, [store])
-            return None
         for final_look in (False, True):
-            kept = {line.key for line in await store.read(meeting)}
-            lacking = [line for line in known if line.key not in kept]
+            had = kept if kept is not None else await store.read(meeting)
+            keys = {line.key for line in had}
+            lacking = [line for line in known if line.key not in keys]
             if not lacking:
                 return None
             if final_look:
                 return StoreError(f"store {store.name} lacks {len(lacking)} lines it was given")
-            for batch in _batches(lacking):
+            for batch in batches(lacking):
                 await deliver(store, meeting, batch)
+            kept = None
     except StoreError as error:
         return error
     return None
 
 
-def _batches(lines: Sequence[Line]) -> Iterator[Sequence[Line]]:
-    """Cut lines, in order, into what a store takes at once: of one epoch, ``BATCH`` at most."""
-    for _, group in groupby(lines, key=lambda line: line.epoch):
-        same = list(group)
-        for start in range(0, len(same), BATCH):
-            yield same[start : start + BATCH]
+async def _hand_over(
+    store: Store,
+    meeting: str,
+    foreign: Sequence[Line],
+    journals: Sequence[Path],
+    checkpoints: CheckpointStore | None,
+) -> StoreError | None:
+    """Give a store that can't be read back what its checkpoints say it lacks.
+
+    Args:
+        store: One that does not read back.
+        meeting: The meeting's id.
+        foreign: Lines of epochs that have no journal here.
+        journals: Those of the other epochs.
+        checkpoints: How far the hosts of ``foreign`` were; without it those are left to them.
+
+    Returns:
+        What went wrong: then it may lack lines still.
+    """
+    try:
+        for path in journals:
+            await replay(path, [store])
+        if checkpoints:
+            done = await checkpoints.checkpoints(meeting, store.name)
+            rest = [line for line in foreign if line.sequence > done.get(line.epoch, 0)]
+            for batch in batches(rest, most=most_in_batch(store)):
+                await deliver(store, meeting, batch)
+                await checkpoints.note_checkpoint(meeting, store.name, *batch[-1].key)
+    except StoreError as error:
+        return error
+    return None
 
 
 def _covered(lines: Sequence[Line]) -> dict[int, int]:
-    covers: dict[int, int] = {}
-    for line in lines:
-        covers[line.epoch] = max(line.sequence, covers.get(line.epoch, 0))
-    return covers
+    """Return epoch -> how many lines: a hole that is filled later is something new, too."""
+    return dict(Counter(line.epoch for line in lines))
 
 
 def delete_journal(journal: Path) -> None:
     """Delete a journal and its checkpoints."""
+    # The journal first: one without its checkpoints would be given to every store again.
+    journal.unlink(missing_ok=True)
     for path in journal.parent.glob(f"{journal.stem}.*"):
         path.unlink()
     with suppress(OSError):  # Another journal is in it.

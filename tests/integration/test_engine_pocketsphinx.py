@@ -20,7 +20,8 @@ from bench.audio_file import read_samples
 from bench.content_words import content_words
 from bench.script import load_script
 from pipelines.errors import EngineFailedError
-from pipelines.speech.heard import RATE, Heard, Samples
+from pipelines.speech import failover
+from pipelines.speech.heard import RATE, Heard, Lost, Samples
 from pipelines.speech.local import frames
 from pipelines.speech.local.pocketsphinx import PocketsphinxSTT
 from pipelines.speech.stt import Recognition, Recognizer
@@ -62,11 +63,24 @@ async def push(recognition: Recognition, samples: Samples, *, faster: float = 1e
     recognition.end()
 
 
+async def words_of(recognition: Recognition) -> AsyncIterator[Heard]:
+    """Iterate over what is heard; lost speech is an error."""
+    async for item in recognition:
+        if isinstance(item, Lost):
+            raise EngineFailedError(item.reason)
+        if isinstance(item, Heard):
+            yield item
+
+
+async def hear_all(recognition: Recognition) -> list[Heard]:
+    return [heard async for heard in words_of(recognition)]
+
+
 async def hear(engine: PocketsphinxSTT, samples: Samples) -> list[Heard]:
     recognition = begin(engine)
     try:
         await push(recognition, samples)
-        return [heard async for heard in recognition]
+        return await hear_all(recognition)
     finally:
         await recognition.aclose()
 
@@ -116,7 +130,7 @@ async def test_words_are_shown_while_they_are_said_and_settled_soon_after(
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(speak())
-        async for item in recognition:
+        async for item in words_of(recognition):
             heard.append(item)
             settled_at = time.monotonic()
     await recognition.aclose()
@@ -152,7 +166,7 @@ async def test_a_span_whose_child_is_killed_loses_no_word(engine: MakeEngine) ->
             os.kill(killed, signal.SIGKILL)
         await asyncio.sleep(0.005)
     recognition.end()
-    finals = [heard.text async for heard in recognition if heard.final]
+    finals = [heard.text async for heard in words_of(recognition) if heard.final]
     await recognition.aclose()
     assert finals == [whole]
     assert killed not in one.child_pids
@@ -165,7 +179,10 @@ async def test_a_child_that_died_idle_is_replaced(engine: MakeEngine) -> None:
     assert await text_of(one, speech(1)) == first
 
 
-async def test_a_span_that_kills_every_child_fails_with_a_reason(engine: MakeEngine) -> None:
+async def test_a_span_that_kills_every_child_fails_with_a_reason(
+    engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "PATIENCE", 3.0)
     one = engine(1)
 
     async def kill_all() -> None:
@@ -187,7 +204,10 @@ async def test_closing_a_span_half_way_makes_room_for_the_next(engine: MakeEngin
     one = engine(1)
     recognition = begin(one)
     recognition.push(speech(0)[: RATE * 2])
+    listening = asyncio.create_task(hear_all(recognition))
     await a_child(one)
+    listening.cancel()
+    await asyncio.wait({listening})
     await recognition.aclose()
     assert await text_of(one, speech(1))
 
@@ -200,7 +220,7 @@ async def test_long_speech_is_settled_in_parts_with_their_times(engine: MakeEngi
         quiet = start % len(speech(0)) > len(speech(0)) - 2 * CHUNK
         recognition.push(samples[start : start + CHUNK], speech=0.1 if quiet else 0.9)
     recognition.end()
-    finals = [heard async for heard in recognition if heard.final]
+    finals = [heard async for heard in words_of(recognition) if heard.final]
     await recognition.aclose()
     assert [final.part for final in finals] == [0, 1]
     assert 20.0 - 1.0 <= finals[0].end <= finals[1].start <= finals[1].end

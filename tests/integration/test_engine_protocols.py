@@ -13,11 +13,11 @@ import pytest
 
 from pipelines.errors import EngineFailedError
 from pipelines.settings import Settings
-from pipelines.speech import stt as adapter
+from pipelines.speech import attempts, failover
 from pipelines.speech.engines import Engines
-from pipelines.speech.heard import RATE, Heard
+from pipelines.speech.heard import RATE, Heard, Lost
 from pipelines.speech.stt import Recognizer
-from pipelines.testing import SpeechServer
+from pipelines.testing import SpeechServer, faults
 
 KEY = "a-key-that-nobody-may-see"
 CHUNK = np.ones(RATE // 20, dtype=np.int16)
@@ -30,7 +30,7 @@ def seconds_of(pcm: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "RETRY_DELAYS", (0.05, 0.1))
+    monkeypatch.setattr(attempts, "DELAYS", (0.05, 0.1))
 
 
 @pytest.fixture
@@ -68,7 +68,10 @@ async def say(recognizer: Recognizer, seconds: float, *, faster: float = 50.0) -
 
     async def listen() -> None:
         async for item in recognition:
-            heard.append(item)  # noqa: PERF401 - what comes before an error counts
+            if isinstance(item, Lost):
+                raise EngineFailedError(item.reason)
+            if isinstance(item, Heard):
+                heard.append(item)
 
     listening = asyncio.create_task(listen())
     for _ in range(round(seconds * 20)):
@@ -102,10 +105,10 @@ async def test_deepgram_is_told_model_language_and_key_terms(
         "deepgram/nova-3", language="fr", key_terms=["Ada", "Greffier"]
     )
     await say(recognizer, 0.2)
-    asked = server.requests[-1]
+    asked = server.counts.requests[-1]
     assert (asked["model"], asked["language"]) == ("nova-3", "fr")
     assert asked["keyterm"] == "Ada,Greffier"
-    assert KEY not in str(server.requests)
+    assert KEY not in str(server.counts.requests)
 
 
 async def test_deepgram_shows_words_while_they_are_said(engines: MakeEngines) -> None:
@@ -121,26 +124,28 @@ async def test_deepgram_shows_words_while_they_are_said(engines: MakeEngines) ->
 async def test_deepgram_that_breaks_in_mid_speech_is_told_again(
     server: SpeechServer, engines: MakeEngines
 ) -> None:
-    server.break_next_after(1.0)
+    server.faults.add(1, faults.cut(after=0))
     heard = await say(engines(server).recognizer("deepgram"), 3.0, faster=5.0)
     assert finals(heard) == ["heard 3.00 seconds"]
-    assert len(server.requests) == 2
+    assert len(server.counts.requests) == 2
 
 
 async def test_deepgram_that_is_busy_twice_is_asked_a_third_time(
     server: SpeechServer, engines: MakeEngines
 ) -> None:
-    server.fail_next(2, 503)
+    server.faults.add(2, faults.UNAVAILABLE)
     assert finals(await say(engines(server).recognizer("deepgram"), 1.0)) == ["heard 1.00 seconds"]
 
 
 @pytest.mark.parametrize("engine", ["deepgram", "openai"])
 async def test_an_engine_that_stays_away_fails_with_its_name_and_the_cause(
-    server: SpeechServer, engines: MakeEngines, engine: str
+    server: SpeechServer, engines: MakeEngines, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.fail_next(3, 500)
+    monkeypatch.setattr(failover, "PATIENCE", 0.5)
+    server.faults.always(faults.Fault(faults.FaultKind.STATUS))
     with pytest.raises(EngineFailedError, match=rf"{engine}/.* HTTP 500"):
         await say(engines(server).recognizer(engine), 0.5)
+    server.faults.always(None)
     assert finals(await say(engines(server).recognizer(engine), 0.5)) == ["heard 0.50 seconds"]
 
 
@@ -157,7 +162,7 @@ async def test_a_wrong_key_is_not_tried_again_and_not_told(
     variable = f"{engine.upper()}_API_KEY"
     with pytest.raises(EngineFailedError, match=rf"refused the key .*check {variable}") as caught:
         await say(recognizer, 0.5)
-    assert server.refused == 1
+    assert server.counts.refused == 1
     assert wrong not in str(caught.value)
     shown = [record for record in caplog.records if record.levelname != "DEBUG"]
     assert wrong not in "\n".join(record.getMessage() for record in shown)
@@ -165,8 +170,9 @@ async def test_a_wrong_key_is_not_tried_again_and_not_told(
 
 @pytest.mark.parametrize("engine", ["deepgram", "openai"])
 async def test_an_engine_that_is_not_there_fails_with_a_reason(
-    server: SpeechServer, engines: MakeEngines, engine: str
+    server: SpeechServer, engines: MakeEngines, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(failover, "PATIENCE", 0.5)
     gone = "http://127.0.0.1:9"
     made = engines(server, deepgram_base_url=gone, openai_base_url=gone)
     with pytest.raises(EngineFailedError, match=rf"{engine}/.* can't be reached"):
@@ -180,7 +186,7 @@ async def test_openai_is_told_model_language_and_key_terms(
         "openai/whisper-1", language="fr-CA", key_terms=["Ada", "Greffier"]
     )
     assert finals(await say(recognizer, 1.0)) == ["heard 1.00 seconds"]
-    asked = server.requests[-1]
+    asked = server.counts.requests[-1]
     assert (asked["model"], asked["language"]) == ("whisper-1", "fr")
     assert asked["prompt"] == "Ada, Greffier"
 
@@ -193,7 +199,7 @@ async def test_languages_at_the_same_time_do_not_mix(
         for language in ("fr", "de", "multi") * 3:
             recognizer = made.recognizer("openai", language=language)
             tasks.create_task(say(recognizer, 0.3))
-    told = sorted(request.get("language", "none") for request in server.requests)
+    told = sorted(request.get("language", "none") for request in server.counts.requests)
     assert told == ["de"] * 3 + ["fr"] * 3 + ["none"] * 3
 
 
@@ -215,8 +221,9 @@ async def test_long_speech_reaches_openai_in_pieces_and_comes_back_in_order(
     server: SpeechServer, engines: MakeEngines
 ) -> None:
     heard = await say(engines(server).recognizer("openai"), 65.0, faster=2000.0)
-    assert finals(heard) == [f"heard {s} seconds" for s in ("30.00", "30.00", "5.00")]
-    assert [item.start for item in heard] == [0.0, 30.0, 60.0]
+    assert [item.start for item in heard] == [0.0, *(item.end for item in heard[:-1])]
+    assert [item.end for item in heard] == pytest.approx([30.0, 60.0, 65.0], abs=0.2)
+    assert finals(heard) == [f"heard {item.end - item.start:.2f} seconds" for item in heard]
 
 
 async def test_a_batch_engine_works_on_as_many_pieces_at_once_as_the_settings_say(

@@ -14,8 +14,9 @@ import pytest
 
 from pipelines.errors import EngineFailedError
 from pipelines.settings import Settings
+from pipelines.speech import failover
 from pipelines.speech.engines import Engines
-from pipelines.speech.heard import RATE
+from pipelines.speech.heard import RATE, Heard, Lost
 from pipelines.speech.local import installed
 
 FASTER_WHISPER = """
@@ -68,9 +69,13 @@ async def hear(engines: Engines, name: str, **options: object) -> list[str]:
         recognition.push(np.full(RATE // 10, 1000, dtype=np.int16))
     recognition.end()
     try:
-        return [heard.text async for heard in recognition]
+        come = [item async for item in recognition]
     finally:
         await recognition.aclose()
+    for item in come:
+        if isinstance(item, Lost):
+            raise EngineFailedError(item.reason)
+    return [item.text for item in come if isinstance(item, Heard)]
 
 
 async def test_faster_whisper_gets_the_span_its_language_and_key_terms(engines: Engines) -> None:
@@ -94,6 +99,9 @@ async def test_spans_share_the_children_of_an_engine(engines: Engines) -> None:
     assert {tuple(span.result()) for span in spans} == {("/models/en 1 6400 at 16000",)}
 
 
-async def test_a_model_that_can_not_be_had_is_told_as_the_reason(engines: Engines) -> None:
+async def test_a_model_that_can_not_be_had_is_told_as_the_reason(
+    engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failover, "PATIENCE", 3.0)
     with pytest.raises(EngineFailedError, match=r"faster-whisper/large failed: .*cannot fetch"):
         await hear(engines, "faster-whisper/large")

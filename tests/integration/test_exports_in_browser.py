@@ -6,7 +6,6 @@ import html
 import http.server
 import json
 import re
-import shutil
 import subprocess
 import threading
 import unicodedata
@@ -24,7 +23,6 @@ from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.line import Line
 
 NODE = Path(__file__).parents[1] / "node"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE = '<!doctype html><meta charset="utf-8"><video><track src="transcript.vtt"></video>'
 
 
@@ -115,27 +113,6 @@ def webvtt(said: list[Said], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(EXPORTS["vtt"](transcript(said)), encoding="utf-8", newline="")
     path.with_name("index.html").write_text(PAGE, encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node.js with the packages of tests/node installed."""
-    found, npm = shutil.which("node"), shutil.which("npm")
-    if not found or not npm:
-        pytest.skip("needs Node.js 20 or newer with npm on PATH")
-    if not (NODE / "node_modules" / ".package-lock.json").exists():
-        install = subprocess.run([npm, "ci"], cwd=NODE, capture_output=True, text=True, check=False)
-        if install.returncode:
-            pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
-    return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not found:
-        pytest.skip(f"needs a browser on PATH, one of {BROWSERS}: apt-get install chromium")
-    return found
 
 
 @contextmanager

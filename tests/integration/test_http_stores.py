@@ -11,17 +11,22 @@ from pydantic import SecretStr
 
 from bench.store_server_process import StoreServerProcess
 from pipelines.errors import StoreError, StoreRefusedError
+from pipelines.events import CaptionFinal
 from pipelines.testing.store_server import Fault
-from pipelines.transcript.line import Line
+from pipelines.transcript.line import Line, final_data
 from pipelines.transcript.stores.address import parse_addresses
 from pipelines.transcript.stores.http import HttpStore
 from pipelines.transcript.stores.meetai import MeetaiStore
 
 
 def finals(first: int, last: int) -> list[Line]:
-    return [
-        Line("m", 7, n, "final", 1000.0 + n, {"speaker": "ada", "text": f"Words {n}.", "index": n})
+    captions = [
+        CaptionFinal(1000.0 + n, 1001.0 + n, f"s{n}", "ada", "Ada", f"Words {n}.", index=n)
         for n in range(first, last + 1)
+    ]
+    return [
+        Line("m", 7, one.index, "final", one.at, final_data(one, meeting_start=1000.0))
+        for one in captions
     ]
 
 

@@ -24,7 +24,6 @@ EXAMPLE = ROOT / "examples" / "greffier-wordcount"
 TIMEOUT = 30.0  # seconds for what takes a few
 
 THREE = Turns(speakers=3, step=1.5, period=4.5, rounds=3)
-TEN = Turns(speakers=10, step=0.1, period=4.5, rounds=5)  # Who falls behind takes a while.
 ONCE = Turns(speakers=2, step=1.0, period=4.0, rounds=1)
 
 
@@ -134,12 +133,9 @@ async def test_hostile_plugins_are_told_failed_and_captions_and_other_plugins_go
     await until(lambda: not job.is_running())  # A thread that spins ends with it.
 
 
-@pytest.mark.parametrize("turns", [THREE, TEN], ids=["3-speakers", "10-speakers"])
-def test_hostile_plugins_do_not_make_captions_late(
-    meetings: PluginMeetings, room: str, turns: Turns
-) -> None:
-    without = meetings.delays(f"{room}-1", turns, "echo")
-    hostile = meetings.delays(f"{room}-2", turns, "echo", HOSTILE)
+def test_hostile_plugins_do_not_make_captions_late(meetings: PluginMeetings, room: str) -> None:
+    without = meetings.delays(f"{room}-1", THREE, "echo")
+    hostile = meetings.delays(f"{room}-2", THREE, "echo", HOSTILE)
     assert hostile.percentile(95) <= 2 * without.percentile(95), f"{without}; with: {hostile}"
 
 

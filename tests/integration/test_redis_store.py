@@ -76,7 +76,7 @@ def meeting() -> str:
 
 def lines(meeting: str, first: int, last: int, *, epoch: int = 7, text: str = TEXT) -> list[Line]:
     return [
-        Line(meeting, epoch, n, "final", 1000.0 + n, {"n": n, "text": text})
+        Line(meeting, epoch, n, "note", 1000.0 + n, {"n": n, "text": text})
         for n in range(first, last + 1)
     ]
 
@@ -121,7 +121,7 @@ async def test_lines_of_any_size_and_text_come_back(shared: RedisServer) -> None
         await store.append(meeting, given)
         assert [line.data for line in await store.read(meeting)] == [line.data for line in given]
         assert meeting in await store.unsealed(idle=0.0)
-        await store.sealed(meeting)
+        await store.sealed(meeting, 12)
         assert meeting not in await store.unsealed(idle=0.0)
 
 
@@ -240,10 +240,16 @@ async def test_a_meeting_is_unsealed_by_redis_own_clock_until_it_is_sealed(
         assert meeting in await store.unsealed(idle=60.0)
         await store.append(meeting, lines(meeting, 3, 3))  # nothing new
         assert meeting in await store.unsealed(idle=60.0)
+        await store.touch(meeting)
+        assert meeting not in await store.unsealed(idle=60.0)
+        await client.zincrby(INDEX, -61, meeting)
         await store.append(meeting, lines(meeting, 4, 4))
         assert meeting not in await store.unsealed(idle=60.0)
-        await store.sealed(meeting)
-        await store.sealed(meeting)
+        await store.sealed(meeting, 3)  # A line came after the one who seals had read.
+        assert meeting in await store.unsealed(idle=0.0)
+        await store.sealed(meeting, 4)
+        await store.sealed(meeting, 4)
+        await store.touch(meeting)  # One that is not in the index does not come into it.
         mine = [one for one in await store.unsealed(idle=0.0) if one in {meeting, other}]
         assert mine == [other]
 
@@ -258,7 +264,7 @@ async def test_a_sealed_meeting_expires_unless_a_new_line_comes(
 
         await store.append(meeting, lines(meeting, 1, 3))
         assert await seconds_left() == [-1, -1]
-        await store.sealed(meeting)
+        await store.sealed(meeting, 3)
         assert all(KEPT_AFTER_SEAL - 60 < left <= KEPT_AFTER_SEAL for left in await seconds_left())
         await store.append(meeting, lines(meeting, 4, 4))
         assert await seconds_left() == [-1, -1]
@@ -349,3 +355,17 @@ async def test_the_doctor_tells_a_redis_that_keeps_from_one_that_forgets(
         assert "noeviction" in found.fix
         url = server.url
     assert (await check_redis(address(url))).level == "error"
+
+
+async def test_a_checkpoint_never_goes_back_and_goes_with_the_meeting(
+    shared: RedisServer, meeting: str
+) -> None:
+    async with store_at(shared.url) as store, client_at(shared.url) as client:
+        await store.append(meeting, lines(meeting, 1, 1))
+        for epoch, sequence in ((7, 30), (7, 20), (8, 4)):
+            await store.note_checkpoint(meeting, "meetai", epoch, sequence)
+        await store.note_checkpoint(meeting, "other", 7, 99)
+        assert await store.checkpoints(meeting, "meetai") == {7: 30, 8: 4}
+        await store.sealed(meeting, 1)
+        (key,) = await client.keys(f"greffier:{{{meeting_key(meeting)}}}:checkpoints")
+        assert await client.ttl(key) > 0

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -42,7 +43,7 @@ def test_the_specification_refuses_a_misspelt_key(compose: dict[str, Any]) -> No
 
 
 def test_it_has_livekit_redis_an_s3_server_and_the_worker(compose: dict[str, Any]) -> None:
-    assert sorted(compose["services"]) == ["livekit", "redis", "s3", "worker"]
+    assert sorted(compose["services"]) == ["bucket", "livekit", "redis", "s3", "worker"]
 
 
 def test_every_port_is_published_on_loopback_only(compose: dict[str, Any]) -> None:
@@ -53,13 +54,29 @@ def test_every_port_is_published_on_loopback_only(compose: dict[str, Any]) -> No
 
 def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
     unchecked = {name for name, one in compose["services"].items() if "healthcheck" not in one}
-    assert unchecked == {"worker"}
+    assert unchecked == {"bucket", "worker"}  # the first only makes a directory
     assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_worker_is_given_the_time_to_end_its_meetings(compose: dict[str, Any]) -> None:
     seconds = int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))
     assert seconds >= grace_period(Settings.model_fields["drain_timeout"].default)
+
+
+def test_the_worker_s_stores_are_those_of_the_file(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in compose["services"]["worker"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    stores = Settings.from_environment().stores
+    assert [store.kind for store in stores] == ["redis", "s3"]
+    hosts = {
+        urlsplit(stores[0].url).hostname,
+        urlsplit(Settings.from_environment().s3_endpoint).hostname,
+    }
+    assert hosts <= compose["services"].keys()
+    bucket = compose["services"]["bucket"]["command"][-1]
+    assert bucket.endswith(f"/{urlsplit(stores[1].url).hostname}")
 
 
 def test_redis_writes_to_disk_and_evicts_nothing(compose: dict[str, Any]) -> None:
@@ -72,4 +89,5 @@ def test_no_secret_has_a_value_and_each_is_in_the_example(compose: dict[str, Any
     required = set(re.findall(r"\$\{(\w+):\?", COMPOSE.read_text()))
     example = (ROOT / "deploy/env.example").read_text()
     assert required == set(re.findall(r"^(\w+)=$", example, re.MULTILINE))
-    assert "secret" not in json.dumps(compose["services"]["worker"].get("environment")).lower()
+    given = compose["services"]["worker"]["environment"].items()
+    assert all(value.startswith("${") for name, value in given if "SECRET" in name)

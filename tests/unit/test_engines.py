@@ -232,7 +232,8 @@ def _wrapped(error: Exception) -> Exception:
         (APIStatusError(SECRET, status_code=1011), "openai/x closed the connection (code 1011)"),
         (_wrapped(APITimeoutError()), "openai/x did not answer in time"),
         (_wrapped(ConnectionRefusedError(SECRET)), "openai/x can't be reached"),
-        (ValueError(SECRET), "openai/x failed (ValueError)"),
+        (_wrapped(ValueError(SECRET)), "openai/x sent an answer that can't be read"),
+        (KeyError(SECRET), "openai/x failed for a reason that the log tells"),
         (EngineError("its process died"), "openai/x failed: its process died"),
     ],
 )
@@ -242,3 +243,50 @@ def test_a_failure_names_the_engine_and_the_cause_and_no_secret(
     message = str(failure("openai/x", error, "check OPENAI_API_KEY"))
     assert message.startswith(expected)
     assert SECRET not in message
+
+
+async def test_an_engine_has_the_fallback_if_that_understands_the_language(
+    make: MakeEngines,
+) -> None:
+    engines = make(deepgram_api_key="d", fallback_engine="pocketsphinx/en-us")
+    assert engines.recognizer("deepgram/nova-3", language="fr").fallback is None
+    recognizer = engines.recognizer("deepgram/nova-3", language="en")
+    assert recognizer.fallback is not None
+    assert recognizer.fallback.name == "pocketsphinx/en-us"
+    assert engines.recognizer("pocketsphinx/en-us").fallback is None
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("gladia/solaria", "is not allowed here"), ("deepgram", "set DEEPGRAM_API_KEY")],
+)
+def test_a_fallback_that_can_not_be_used_stops_the_start_and_names_the_variable(
+    name: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"GREFFIER_FALLBACK_ENGINE: .*{problem}"):
+        Engines(Settings(fallback_engine=name))
+
+
+async def test_languages_and_key_terms_of_one_engine_share_its_circuit(make: MakeEngines) -> None:
+    engines = make(deepgram_api_key="d")
+    french = engines.recognizer("deepgram/nova-3", language="fr")
+    english = engines.recognizer("deepgram/nova-3", language="en", key_terms=["Ada"])
+    french.breaker.refused("no")
+    assert french is not english
+    assert english.breaker.reason == "no"
+    engines.forgive()
+    assert english.breaker.wait(0.0) == 0.0
+
+
+async def test_options_reach_the_engines_that_have_them_and_the_others_say_so(
+    make: MakeEngines,
+) -> None:
+    engines = make(deepgram_api_key="d", openai_api_key="o")
+    asked = {"numerals": True, "profanityFilter": True, "fillerWords": False}
+    deepgram = engines.recognizer("deepgram", options=asked)
+    told: Any = deepgram._engine
+    assert (told._opts.numerals, told._opts.profanity_filter) == (True, True)
+    assert told._opts.filler_words is False
+    assert deepgram.ignored == ()
+    ignored = engines.recognizer("openai", options=asked).ignored
+    assert ignored == ("fillerWords", "numerals", "profanityFilter")

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import SecretStr
 
 from pipelines.testing import kept_lines
-from pipelines.transcript.flusher import BATCH
+from pipelines.transcript.batches import BATCH
 from pipelines.transcript.ledger import MAX_LINE
 from pipelines.transcript.line import Line
 from pipelines.transcript.stores import http

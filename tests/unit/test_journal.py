@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.transcript.journal import RECENT, Journal, is_alive, read_journal
+from pipelines.transcript.journal import MARK_EVERY, RECENT, Journal, is_alive, read_journal
 from pipelines.transcript.line import Line
 
 
@@ -108,8 +108,20 @@ def test_a_failed_sync_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monkey
 
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", fails)
-        with pytest.raises(OSError, match="Input"):
-            journal.sync()
+        journal.sync()
+        assert not journal.durable
     monkeypatch.setattr(os, "fsync", synced.append)
     journal.sync()
     assert len(synced) == 1
+    assert journal.durable
+
+
+def test_a_reader_that_is_far_behind_begins_near_its_place(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "7.jsonl")
+    for n in range(1, 3 * MARK_EVERY):
+        journal.append(line(n))
+    for after in (0, 1, MARK_EVERY - 1, MARK_EVERY, MARK_EVERY + 1, 3 * MARK_EVERY - 2):
+        found = journal.older_after(after, limit=3)
+        assert [one.sequence for one in found] == list(range(after + 1, 3 * MARK_EVERY))[:3]
+    assert len(journal._marks) == 3
+    journal.close()

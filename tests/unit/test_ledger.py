@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
 import stamina
 
+from pipelines.errors import MeetingEndedError
 from pipelines.events import CaptionFinal
 from pipelines.testing.memory_store import MemoryStore
 from pipelines.transcript.flusher import read_checkpoint
@@ -15,6 +18,7 @@ from pipelines.transcript.history import START, Cursor
 from pipelines.transcript.journal import read_journal
 from pipelines.transcript.ledger import INDEX_GAP, MAX_LINE, Ledger, journals_of, next_epoch
 from pipelines.transcript.line import Line, final_data
+from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.files import FilesStore
 
 
@@ -68,6 +72,42 @@ async def test_every_store_gets_every_line_and_its_own_checkpoint(tmp_path: Path
     assert ledger.lag == 0
 
 
+async def test_a_line_is_on_its_way_after_the_interval_or_with_nine_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taken(ledger: Ledger, store: MemoryStore, count: int) -> None:
+        running = asyncio.create_task(ledger.run())
+        async with asyncio.timeout(10):
+            while len(store.given) < count:  # noqa: ASYNC110 - the flusher tells nobody
+                await asyncio.sleep(0.01)
+        running.cancel()
+        ledger.release()
+
+    many = MemoryStore("many")
+    ledger = await open_ledger(tmp_path, many)
+    for n in range(9):
+        ledger.append("note", {"n": n}, at=1000.0)
+    await taken(ledger, many, 10)  # With the first line they are ten: the interval is not awaited.
+    monkeypatch.setattr("pipelines.transcript.flusher.INTERVAL", 0.05)
+    one = MemoryStore("one")
+    await taken(await open_ledger(tmp_path, one, epoch=8), one, 1)
+
+
+async def test_with_a_full_disk_every_store_gets_every_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = MemoryStore()
+    ledger = await open_ledger(tmp_path, store)
+    monkeypatch.setattr(os, "write", full)
+    ledger.append_final(final("a"))
+    assert not ledger.durable
+    await flush(ledger)
+    assert [line.kind for line in store.given] == ["opened", "final"]
+
+
 async def test_a_store_that_refuses_is_not_asked_again_at_once_and_holds_nobody_up(
     tmp_path: Path,
 ) -> None:
@@ -98,19 +138,70 @@ async def test_a_new_epoch_knows_what_earlier_ones_kept_from_journal_and_store(
     assert second.people == {"ada": "Ada"}
 
 
-async def test_a_store_that_is_away_at_the_start_is_read_when_somebody_asks_for_the_history(
-    tmp_path: Path,
+async def test_a_store_that_is_away_at_the_start_is_read_when_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MemoryStore()
+    monkeypatch.setattr("pipelines.transcript.ledger.OPEN_TIMEOUT", 0.01)
+    store = MemoryStore(away=True)
     store.given = [
         Line("m", 3, 2, "final", 1001.0, final_data(final("early"), meeting_start=1000.0))
     ]
-    store.away = True
     ledger = await open_ledger(tmp_path, store)
     ledger.append_final(final("late"))
+    page = await ledger.page(after=START, limit=10, size=10_000)
+    assert [line.data["segment"] for line in page.finals] == ["late"]
+    running = asyncio.create_task(ledger.run())
     store.away = False
+    async with asyncio.timeout(10):
+        while len((await ledger.page(after=START, limit=10, size=10_000)).finals) < 2:  # noqa: ASYNC110 - the ledger tells nobody
+            await asyncio.sleep(0.01)
     page = await ledger.page(after=START, limit=10, size=10_000)
     assert [line.data["segment"] for line in page.finals] == ["early", "late"]
+    running.cancel()
+
+
+async def test_an_earlier_epoch_that_comes_to_light_late_is_still_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.transcript.ledger.OPEN_TIMEOUT", 0.01)
+    store = MemoryStore(away=True)
+    store.given = [Line("m", 3, 1, "opened", 900.0, {"room_sid": "RM_1", "started_at": 900.0})]
+    ledger = await open_ledger(tmp_path, store)
+    store.away = False
+    running = asyncio.create_task(ledger.run())
+    async with asyncio.timeout(10):
+        while len(ledger.opened) < 2:  # noqa: ASYNC110 - the ledger tells nobody
+            await asyncio.sleep(0.01)
+    assert [data["started_at"] for data in ledger.opened] == [900.0, 1000.0]
+    running.cancel()
+
+
+async def test_where_earlier_indices_are_not_known_none_of_them_comes_again(tmp_path: Path) -> None:
+    began, hour = 1_700_000_000.0, 3600
+    ledger = await Ledger.open(
+        "m",
+        round((began + hour) * 1000),
+        started_at=began,
+        journal_dir=tmp_path,
+        stores=[MemoryStore(away=True)],
+    )
+    assert ledger.append_final(final("a", at=began + hour)).index > hour
+
+
+async def test_what_comes_after_the_end_is_refused_and_not_lost_in_silence(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    ledger.close()
+    with pytest.raises(MeetingEndedError):
+        ledger.append("note", {}, at=1000.0)
+
+
+async def test_a_store_with_a_line_that_makes_no_sense_keeps_no_meeting_from_beginning(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal" / meeting_key("m") / "3.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(Line("m", 3, 1, "opened", 1000.0, {}).encode())
+    assert (await open_ledger(tmp_path, MemoryStore())).started_at == 1000.0
 
 
 async def test_what_left_memory_is_read_from_the_journal(

@@ -291,8 +291,8 @@ def test_a_key_with_a_line_break_is_shown_on_one_line() -> None:
 
 
 def test_metadata_is_not_in_the_repr() -> None:
-    settings = read(MEET_AI, {"e2eeKey": CANARY})
-    assert settings.metadata["e2eeKey"] == CANARY
+    settings = read(MEET_AI, {"webhookKey": CANARY})
+    assert settings.metadata["webhookKey"] == CANARY
     assert CANARY not in repr(settings)
 
 

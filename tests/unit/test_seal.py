@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 import stamina
 
-from pipelines.errors import StoreError
+from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.events import CaptionFinal
 from pipelines.testing.memory_store import MemoryStore
 from pipelines.transcript.flusher import write_checkpoint
@@ -200,7 +201,19 @@ async def test_a_store_that_is_away_is_found_out_once_for_many_meetings(
 
 
 class Index(MemoryStore):
-    """A store that knows one meeting that is not sealed."""
+    """A store that knows one meeting that is not sealed, and how far others are with it."""
+
+    noted: Mapping[int, int] = {}
+    touched = 0
+
+    async def touch(self, _meeting: str) -> None:
+        self.touched += 1
+
+    async def checkpoints(self, _meeting: str, _store: str) -> dict[int, int]:
+        return dict(self.noted)
+
+    async def note_checkpoint(self, _meeting: str, _store: str, epoch: int, sequence: int) -> None:
+        self.noted = {**self.noted, epoch: sequence}
 
     async def unsealed(self, *, idle: float) -> list[str]:
         assert idle == 60.0
@@ -220,6 +233,112 @@ async def test_a_meeting_whose_host_vanished_is_sealed_from_what_the_index_has(
     assert index.sealed_meetings == ["m"]
 
 
+async def test_a_vanished_hosts_meeting_stays_in_the_index_until_its_last_step_is_done(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    index, failures = Index(), [StoreError("not now")]
+
+    async def finish(_lines: Sequence[Line]) -> None:
+        if failures:
+            raise failures.pop()
+
+    (await speak(tmp_path / "vanished", index, "a", "b")).release()
+    index.given = read_journal(journals_of(tmp_path / "vanished", "m")[0]).lines
+    for sealed in ([], ["m"]):
+        await recover(journal_dir, [store, index], is_open=is_over, finish=finish, index=index)
+        assert list(await store.seals("m")) == [1]
+        assert index.sealed_meetings == sealed
+
+
+async def test_a_store_that_can_not_be_read_back_gets_what_a_vanished_host_had_not_given_it(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    index, blind = Index(), MemoryStore("blind", reads_back=False)
+    (await speak(tmp_path / "vanished", index, "a", "b")).release()
+    index.given = read_journal(journals_of(tmp_path / "vanished", "m")[0]).lines
+    index.noted = {7: 2}
+    await recover(journal_dir, [store, index, blind], is_open=is_over, index=index)
+    assert [line.sequence for line in blind.given] == [3]
+    assert index.noted == {7: 3}
+
+
+async def test_after_a_failover_the_sealing_job_gives_what_the_vanished_host_had_not(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    index, blind = Index(), MemoryStore("blind", reads_back=False)
+    (await speak(tmp_path / "vanished", index, "a", "b")).release()
+    index.given = read_journal(journals_of(tmp_path / "vanished", "m")[0]).lines
+    index.noted = {7: 2}
+    taking_over = await speak(journal_dir, index, "c", epoch=8, ended=True)
+    stores: list[Store] = [store, index, blind]
+    await close_meeting("m", 8, journal_dir, stores, checkpoints=index)
+    taking_over.release()
+    assert [line.key for line in blind.given] == [(8, 1), (8, 2), (8, 3), (7, 3)]
+    assert segments_of(store.directory("m") / "seal-1") == ["a", "b", "c"]
+
+
+async def test_a_meeting_that_a_store_refuses_keeps_no_other_from_it(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    class Picky(MemoryStore):
+        async def append(self, meeting: str, lines: Sequence[Line]) -> None:
+            if meeting.startswith("unknown"):
+                raise StoreRefusedError("404")
+            await super().append(meeting, lines)
+
+    picky = Picky()
+    for meeting in ("unknown-1", "unknown-2", "zebra"):
+        (await speak(journal_dir, store, "a", meeting=meeting)).release()
+    await recover(journal_dir, [store, picky], is_open=is_over)
+    assert {line.meeting for line in picky.given} == {"zebra"}
+    assert journals_of(journal_dir, "zebra") == []
+    assert len(journals_of(journal_dir, "unknown-1")) == 1
+
+
+async def test_what_a_host_brings_after_a_later_epoch_ended_elsewhere_is_sealed_too(
+    journal_dir: Path, store: FilesStore, tmp_path: Path
+) -> None:
+    shared, elsewhere = MemoryStore(), tmp_path / "elsewhere"
+    (await speak(journal_dir, store, "a")).release()
+    later = await speak(elsewhere, shared, "b", epoch=8, ended=True)
+    await close_meeting("m", 8, elsewhere, [FilesStore(tmp_path / "other"), shared])
+    later.release()
+    await recover(journal_dir, [store, shared], is_open=is_over)
+    assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
+    assert journals_of(journal_dir, "m") == []
+
+
+async def test_a_line_that_comes_to_light_after_the_seal_makes_a_second_one(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    late = MemoryStore()
+    (await speak(journal_dir, store, "a", "b", "c")).release()
+    (journal,) = journals_of(journal_dir, "m")
+    lines = read_journal(journal).lines
+    journal.write_bytes(b"".join(line.encode() for line in lines if line.sequence != 3))
+    await close_meeting("m", 7, journal_dir, [store])
+    late.given = [lines[2]]
+    await close_meeting("m", 7, journal_dir, [store, late])
+    assert segments_of(store.directory("m") / "seal-2") == ["a", "b", "c"]
+
+
+async def test_a_store_that_hangs_keeps_no_meeting_from_its_seal(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    class Hangs(MemoryStore):
+        async def read(self, _meeting: str) -> list[Line]:
+            return await asyncio.Event().wait() and []
+
+    (await speak(journal_dir, store, "a")).release()
+    closing = asyncio.create_task(
+        close_meeting("m", 7, journal_dir, [store, Hangs()], patience=0.01)
+    )
+    async with asyncio.timeout(10):
+        while not await store.seals("m"):  # noqa: ASYNC110 - a file gives no event
+            await asyncio.sleep(0.01)
+    closing.cancel()
+
+
 async def test_a_meeting_with_a_living_job_here_is_not_taken_for_one_of_a_vanished_host(
     journal_dir: Path, store: FilesStore
 ) -> None:
@@ -227,6 +346,7 @@ async def test_a_meeting_with_a_living_job_here_is_not_taken_for_one_of_a_vanish
     ledger = await speak(journal_dir, store, "a")
     await recover(journal_dir, [store, index], is_open=is_over, index=index)
     assert await store.seals("m") == {}
+    assert index.touched == 1  # Other hosts leave it alone, too.
     ledger.release()
 
 

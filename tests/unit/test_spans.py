@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.speech.segmenter import Ended, Started
-from pipelines.speech.spans import PRE_ROLL, Piece, SpanDetector
+from pipelines.speech.spans import ONSET, PRE_ROLL, Piece, SpanDetector
 from pipelines.speech.vad import SAMPLE_RATE
 
 CHUNK = 800
@@ -49,6 +49,20 @@ def test_a_span_holds_its_audio_and_half_a_second_before_it_without_hole_or_doub
     assert np.array_equal(joined, audio[first : first + len(joined)])
     assert found[0].at - 2 * PRE_ROLL < pieces[0].at <= found[0].at - PRE_ROLL + 0.05
     assert first + len(joined) >= 3.5 * SAMPLE_RATE
+
+
+def test_the_first_sound_of_a_span_is_in_it_although_it_lies_in_the_silence_before() -> None:
+    audio = np.concatenate(
+        [
+            numbered(2, loud=True, start=1),
+            numbered(0.6, loud=False, start=2),  # ends one span, and the next begins at once
+            numbered(2, loud=True, start=3),
+        ]
+    )
+    found = feed(SpanDetector(LoudIsSpeech()), audio)
+    second = next(item for item in found[1:] if isinstance(item, Started))
+    first_piece = next(p for p in found[found.index(second) :] if isinstance(p, Piece))
+    assert second.at - ONSET - 0.05 <= first_piece.at <= second.at - ONSET + 0.05
 
 
 def test_silence_gives_no_audio_away() -> None:

@@ -29,6 +29,7 @@ _KINDS: Final[Mapping[str, StoreKind]] = {
     "meetai+https": "meetai",
 }
 _NAMED: Final = re.compile(r"(?:(?P<name>[a-z0-9-]{1,32})=)?(?P<url>\S+)")
+_SCHEME: Final = re.compile(r"[a-z0-9+.-]{1,20}")
 _RESERVED: Final = "files"
 
 
@@ -80,9 +81,13 @@ def _parse(part: str) -> StoreAddress:
     scheme, separator, rest = url.partition("://")
     kind = _KINDS.get(scheme)
     if not named or kind is None or not separator or not rest:
+        # What is no scheme may be half of an address that was cut at a comma in its password.
+        scheme = scheme.rpartition("=")[2]
+        shown = repr(scheme) if _SCHEME.fullmatch(scheme) and separator else "an entry"
         raise ValueError(
-            f"{scheme.rpartition('=')[2]!r} is no address of a store; there are "
-            f"{', '.join(f'{known}://' for known in _KINDS)}, each also as name=address"
+            f"{shown} is no address of a store; there are "
+            f"{', '.join(f'{known}://' for known in _KINDS)}, each also as name=address; "
+            "a comma in a password is written %2C"
         )
     parts = urlsplit(url)
     try:

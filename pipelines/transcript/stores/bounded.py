@@ -47,10 +47,10 @@ class BoundedStore:
         async with self._bounds(self._timeout * READ_TIMES):
             return await self._store.read(meeting)
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Take note of the seal, as :meth:`Store.sealed` does."""
         async with self._bounds(self._timeout):
-            await self._store.sealed(meeting)
+            await self._store.sealed(meeting, lines)
 
     async def aclose(self) -> None:
         """Let go of connections."""

@@ -53,7 +53,7 @@ class FilesStore:
         return await asyncio.to_thread(self._read, meeting)
 
     async def seals(self, meeting: str) -> dict[int, dict[int, int]]:
-        """Return what each seal covers: number -> epoch -> last sequence."""
+        """Return what each seal covers: number -> epoch -> how many lines."""
         return await asyncio.to_thread(self._seals, meeting)
 
     async def put_seal(
@@ -66,7 +66,7 @@ class FilesStore:
         """
         return await asyncio.to_thread(self._put_seal, meeting, number, covers, files)
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Nothing here serves only the recovery."""
 
     async def aclose(self) -> None:
@@ -102,7 +102,7 @@ class FilesStore:
         for path in self.directory(meeting).glob("seal-*/seal.json"):
             covers = json.loads(path.read_text())["covers"]
             seals[int(path.parent.name.removeprefix("seal-"))] = {
-                int(epoch): last for epoch, last in covers.items()
+                int(epoch): count for epoch, count in covers.items()
             }
         return seals
 

@@ -86,7 +86,7 @@ class HttpStore:
             lines += page
         return distinct(lines)
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Nothing there serves only the recovery."""
 
     async def aclose(self) -> None:

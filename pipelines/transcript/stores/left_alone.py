@@ -41,10 +41,10 @@ class LeftAlone:
         with self._counted():
             return await self._store.read(meeting)
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Take note of the seal, as :meth:`Store.sealed` does."""
         with self._counted():
-            await self._store.sealed(meeting)
+            await self._store.sealed(meeting, lines)
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -56,6 +56,8 @@ class LeftAlone:
             raise StoreRefusedError(f"store {self.name} is away")
         try:
             yield
+        except StoreRefusedError:
+            raise  # An answer, and about one meeting perhaps: the others are asked for.
         except StoreError:
             self._failures += 1
             raise

@@ -92,7 +92,7 @@ class MeetaiStore:
         """Such a backend shows its lines to nobody but its own pages."""
         raise StoreError(f"store {self.name}: a MeetAI backend can't be read back")
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Nothing there serves only the recovery."""
 
     async def aclose(self) -> None:

@@ -4,7 +4,9 @@
 
     greffier:{<meeting key>}:lines   stream; field `line` is the encoded line
     greffier:{<meeting key>}:kept    set of `epoch:sequence`; what the stream has
-    greffier:unsealed                sorted set: meeting id, Unix time of its last new line
+    greffier:{<meeting key>}:checkpoints   hash: `epoch:store` -> last sequence, of other stores
+    greffier:unsealed                sorted set: meeting id, Unix time of its last new line, or
+                                 of the last look of the host that has its journal
 
 A sealed meeting leaves the index and its keys expire. Redis Cluster is not supported: a meeting's
 keys and the index change in one script.
@@ -66,11 +68,29 @@ end
 return new
 """
 
-# KEYS: stream, set, index; ARGV: meeting id, seconds until the keys expire.
+# KEYS: hash; ARGV: field, sequence.
+_NOTE: Final = """
+if tonumber(ARGV[2]) > tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+end
+redis.call('PERSIST', KEYS[1])
+"""
+
+# KEYS: stream, set, index, hash; ARGV: meeting id, seconds until the keys expire, lines sealed.
 _SEALED: Final = """
+if redis.call('SCARD', KEYS[2]) > tonumber(ARGV[3]) then
+  return
+end
 redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[2])
+"""
+
+# KEYS: index; ARGV: meeting id.
+_TOUCH: Final = """
+local now = redis.call('TIME')
+redis.call('ZADD', KEYS[1], 'XX', string.format('%d.%06d', now[1], now[2]), ARGV[1])
 """
 
 # KEYS: index; ARGV: seconds. Redis' clock is the only one that all hosts share.
@@ -97,6 +117,8 @@ class RedisStore:
         self._append = self._redis.register_script(_APPEND)
         self._seal = self._redis.register_script(_SEALED)
         self._unsealed = self._redis.register_script(_UNSEALED)
+        self._touch = self._redis.register_script(_TOUCH)
+        self._note = self._redis.register_script(_NOTE)
 
     async def ping(self) -> None:
         """Return when Redis answers.
@@ -158,16 +180,52 @@ class RedisStore:
             found = await self._unsealed(keys=[INDEX], args=[idle])
         return [as_text(meeting) for meeting in found]
 
-    async def sealed(self, meeting: str) -> None:
-        """Take the meeting out of the index and let its lines expire in a week.
-
-        A new line that comes later brings it back, with all it has.
+    async def touch(self, meeting: str) -> None:
+        """Note that a host has the meeting's journal and sees to it: it is not idle.
 
         Raises:
             StoreError: Redis could not, or is not there.
         """
         async with redis_call(self._address):
-            await self._seal(keys=_keys(meeting), args=[_member(meeting), KEPT_AFTER_SEAL])
+            await self._touch(keys=[INDEX], args=[_member(meeting)])
+
+    async def sealed(self, meeting: str, lines: int) -> None:
+        """Take the meeting out of the index and let its lines expire in a week.
+
+        Nothing changes where it has more than ``lines``. A new line that comes later brings the
+        meeting back, with all it has.
+
+        Raises:
+            StoreError: Redis could not, or is not there.
+        """
+        async with redis_call(self._address):
+            keys = [*_keys(meeting), _checkpoints_key(meeting)]
+            await self._seal(keys=keys, args=[_member(meeting), KEPT_AFTER_SEAL, lines])
+
+    async def note_checkpoint(self, meeting: str, store: str, epoch: int, sequence: int) -> None:
+        """Note that ``store`` has the lines of ``epoch`` up to ``sequence``; never goes back.
+
+        Raises:
+            StoreError: Redis could not, or is not there.
+        """
+        async with redis_call(self._address):
+            await self._note(keys=[_checkpoints_key(meeting)], args=[f"{epoch}:{store}", sequence])
+
+    async def checkpoints(self, meeting: str, store: str) -> dict[int, int]:
+        """Return epoch -> the last sequence that was noted for ``store``.
+
+        Raises:
+            StoreError: Redis could not, or is not there.
+        """
+        async with redis_call(self._address):
+            # Any: the library's annotation allows for a client that does not wait.
+            noted: Any = await self._redis.hgetall(_checkpoints_key(meeting))
+        found = {}
+        for field, sequence in noted.items():
+            epoch, _, name = as_text(field).partition(":")
+            if name == store:
+                found[int(epoch)] = int(sequence)
+        return found
 
     async def aclose(self) -> None:
         """Close the connections; never fails, and waits a second at most."""
@@ -179,6 +237,10 @@ class RedisStore:
 def _keys(meeting: str) -> list[str]:
     key = meeting_key(meeting)
     return [f"greffier:{{{key}}}:lines", f"greffier:{{{key}}}:kept", INDEX]
+
+
+def _checkpoints_key(meeting: str) -> str:
+    return f"greffier:{{{meeting_key(meeting)}}}:checkpoints"
 
 
 def _member(meeting: str) -> bytes:

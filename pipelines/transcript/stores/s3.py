@@ -77,7 +77,7 @@ class S3Store:
         """Return every line of the meeting once, in order of (epoch, sequence)."""
         return distinct(await self._lines_of(await self._bucket.keys(_directory(meeting))))
 
-    async def sealed(self, meeting: str) -> None:
+    async def sealed(self, meeting: str, lines: int) -> None:
         """Nothing here serves only the recovery."""
 
     async def aclose(self) -> None:

@@ -38,8 +38,8 @@ class Store(Protocol):
             StoreError: They can't be read.
         """
 
-    async def sealed(self, meeting: str) -> None:
-        """Take note that the meeting is sealed and that every store has all of it.
+    async def sealed(self, meeting: str, lines: int) -> None:
+        """Take note that ``lines`` lines of the meeting are sealed and in every store.
 
         Raises:
             StoreError: It could not; nothing is lost.
@@ -47,3 +47,21 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections."""
+
+
+class CheckpointStore(Protocol):
+    """Knows how far stores are that can't be read back, for hosts that vanish with their files."""
+
+    async def note_checkpoint(self, meeting: str, store: str, epoch: int, sequence: int) -> None:
+        """Note that ``store`` has the lines of ``epoch`` up to ``sequence``; never goes back.
+
+        Raises:
+            StoreError: It could not be noted.
+        """
+
+    async def checkpoints(self, meeting: str, store: str) -> dict[int, int]:
+        """Return epoch -> the last sequence that was noted for ``store``.
+
+        Raises:
+            StoreError: It can't be asked.
+        """
