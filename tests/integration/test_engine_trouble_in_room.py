@@ -7,6 +7,8 @@ import json
 import shutil
 import wave
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,9 +89,10 @@ async def test_a_refused_key_sends_speech_to_the_engine_on_this_machine(
         await until(lambda: ("resumed", "pocketsphinx/en-us") in told(reader))
         said = [("", LINE.text)]
         await until(lambda: recall(said, [("", f["text"]) for f in reader.finals()]).share > 0.7)
-    states = [state for state, _ in told(reader)]
-    assert states == ["started", "interrupted", "resumed"]
-    assert "check DEEPGRAM_API_KEY" in told(reader)[1][1]
+    # Who joins while it happens is told what holds then, perhaps once more.
+    states = [state for state, _ in groupby(told(reader), key=itemgetter(0)) if state != "started"]
+    assert states == ["interrupted", "resumed"]
+    assert "check DEEPGRAM_API_KEY" in dict(told(reader))["interrupted"]
     assert server.counts.refused == 1
 
 

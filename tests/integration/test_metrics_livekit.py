@@ -98,9 +98,17 @@ def spoken(people: PublisherProcess) -> float:
 
 
 def is_settled(scraped: Scraped) -> bool:
-    """Tell whether everything that was said is shown and in the store."""
+    """Tell whether everything that was said is shown and in the store.
+
+    The lag alone does not tell: a line is counted in the journal before the lag is told again.
+    """
     shown = scraped("greffier_captions_sent_total", kind="final")
-    return shown >= len(UTTERANCES) and scraped("greffier_store_lag_lines", store="files") == 0
+    kept = scraped("greffier_store_lines_total", store="files")
+    return (
+        shown >= len(UTTERANCES)
+        and kept == scraped("greffier_journal_lines_total")
+        and scraped("greffier_store_lag_lines", store="files") == 0
+    )
 
 
 def job_is_gone(scraped: Scraped) -> bool:

@@ -10,7 +10,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join, dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { launch } from "./launch.mjs";
 
 const config = JSON.parse(process.argv[2]);
 const dist = dirname(createRequire(import.meta.url).resolve("livekit-client"));
@@ -83,22 +83,12 @@ async function takePart({ url, token, key, speaks }) {
   window.leave = () => room.disconnect();
 }
 
-const browser = await chromium.launch({
-  executablePath: config.browser,
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    `--use-file-for-fake-audio-capture=${config.wav}`,
-  ],
-});
+const browser = await launch(
+  config.browser,
+  "--use-fake-ui-for-media-stream",
+  "--use-fake-device-for-media-stream",
+  `--use-file-for-fake-audio-capture=${config.wav}`,
+);
 try {
   let pages = [];
   for await (const line of createInterface({ input: process.stdin })) {

@@ -1,21 +1,9 @@
 // Prints as JSON the cues that a browser finds in the <track> of a page:
 // [{id, startMs, endMs, voice, text, tags}]. Arguments: the browser's path, the page's address.
-import { chromium } from "playwright-core";
+import { launch } from "./launch.mjs";
 
 const [executablePath, address] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 try {
   const page = await browser.newPage();
   await page.goto(address);

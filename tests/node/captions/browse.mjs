@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
-import { chromium } from "playwright-core";
+import { launch } from "../launch.mjs";
 
 const bundle = await build({
   entryPoints: [fileURLToPath(new URL("page.jsx", import.meta.url))],
@@ -26,20 +26,7 @@ const server = createServer((request, response) => {
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
-const browser = await chromium.launch({
-  executablePath: process.argv[2],
-  args: [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--allow-loopback-in-peer-connection",
-  ],
-});
+const browser = await launch(process.argv[2], "--allow-loopback-in-peer-connection");
 try {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error("page:", error.message));
