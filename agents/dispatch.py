@@ -164,7 +164,7 @@ class Dispatcher:
         self._settings = settings
         self._specs = specs
         self._server = server
-        self._accepted: dict[str, Claim] = {}
+        self._claimed: dict[str, Claim] = {}
 
     async def on_request(self, request: JobRequest) -> None:
         """Accept or refuse; answers within ``CLAIM_TIMEOUT`` and some ms."""
@@ -172,11 +172,24 @@ class Dispatcher:
         room_settings = self._read(job)
         meeting = meeting_of(job, room_settings)
         claim = self._claim(job, room_settings)
+        # Claimed before the first await: of two dispatches at one moment the earlier one wins.
+        ahead = set(self._claimed.values())
+        self._claimed[job.id] = claim
+        try:
+            await self._answer(request, claim, meeting, ahead)
+        finally:
+            # From here on the job is among the server's running ones, or it never came.
+            del self._claimed[job.id]
+
+    async def _answer(
+        self, request: JobRequest, claim: Claim, meeting: str, ahead: set[Claim]
+    ) -> None:
+        job = request.job
         present = await self._present(job.room.name)
         decision = answer(
             claim,
             room=job.room.name,
-            serving=self._serving(present),
+            serving=self._running(present) | ahead,
             present=present,
             epochs=[epoch_of(path) for path in journals_of(self._settings.journal_dir, meeting)],
             now=time.time(),
@@ -190,28 +203,22 @@ class Dispatcher:
             await request.reject(terminate=not decision.elsewhere)
             return
         log.info("dispatch accepted", extra={**fields, "epoch": decision.epoch})
-        self._accepted[job.id] = claim
-        try:
-            await request.accept(
-                name=self._settings.display_name,
-                identity=decision.identity,
-                metadata=claim.job_key,
-                attributes={EPOCH: str(decision.epoch), JOB_KEY: claim.job_key},
-            )
-        finally:
-            # From here on the job is among the server's running ones, or it never came.
-            del self._accepted[job.id]
+        await request.accept(
+            name=self._settings.display_name,
+            identity=decision.identity,
+            metadata=claim.job_key,
+            attributes={EPOCH: str(decision.epoch), JOB_KEY: claim.job_key},
+        )
 
-    def _serving(self, present: Collection[str] | None) -> set[Claim]:
-        """Return what this worker serves: a job that has left its room is only ending."""
-        running = {
+    def _running(self, present: Collection[str] | None) -> set[Claim]:
+        """Return what this worker's jobs serve: one that has left its room is only ending."""
+        return {
             self._claim(info.job, self._read(info.job))
             for info in self._server.active_jobs
             if present is None
             or info.accept_arguments.identity in present
             or time.time() - info.accepted_at < JOINS_WITHIN
         }
-        return running | set(self._accepted.values())
 
     def _claim(self, job: Job, settings: RoomSettings) -> Claim:
         return Claim(job.room.sid, self._settings.agent_name, settings.recording_id)
