@@ -36,9 +36,19 @@ bench: $(VENV)/.runtime ## Figures: how long captions take, what the worker cost
 	@$(BIN)/python -m bench.figures $(ARGS)
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count every final; then every store under every fault. ARGS goes to bench.crash.
+soak: $(VENV)/.dev ## 200 faults of 20 kinds, and a count of every spoken number; goes on where it was cut off. ARGS goes to bench.soak.
+	@$(BIN)/python -m bench.soak $(ARGS)
+
+.PHONY: faults
+faults: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count every final; then every store under every fault. ARGS goes to bench.crash.
 	@$(BIN)/python -m bench.crash $(ARGS)
 	@$(BIN)/python -m bench.store_faults --gone 60
+
+.PHONY: comeback
+comeback: $(VENV)/.dev ## How soon the agent is back after its job, or worker, died; that each room keeps one agent; what a deploy costs.
+	@$(BIN)/python -m bench.comeback $(ARGS)
+	@$(BIN)/python -m bench.one_agent
+	@$(BIN)/python -m bench.soak --kinds "worker told to end" --faults 20 --out out/handover.jsonl
 
 .PHONY: docs
 docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.

@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import shutdown
-from agents.dispatch import Dispatcher, reported_load
+from agents.answer import reported_load
+from agents.comeback import Comeback
+from agents.dispatch import Dispatcher
 from agents.doctor import diagnose, print_checks
 from agents.job import end_job, prepare_process, run_job
 from agents.livekit_compat import run_worker
@@ -28,6 +30,7 @@ from agents.recovery import Recovery
 from agents.registry import load_specs
 from agents.status import print_status, read_status, status_json
 from pipelines.errors import GreffierError
+from pipelines.leases.open_leases import open_leases
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
@@ -122,15 +125,19 @@ def build_server(settings: Settings, *, metrics_directory: Path | None = None) -
         session_end_timeout=shutdown.SESSION_END,
         shutdown_process_timeout=shutdown.SHUTDOWN_PROCESS,
     )
-    dispatcher = Dispatcher(settings, load_specs(), server)
+    leases = open_leases(settings)
+    specs = load_specs()
+    dispatcher = Dispatcher(settings, specs, server, leases)
     server.rtc_session(
         run_job,
         agent_name=settings.agent_name,
         on_request=dispatcher.on_request,
         on_session_end=end_job,
     )
-    recovery = Recovery(settings)
+    comeback = Comeback(settings, server, specs, leases)
+    recovery = Recovery(settings, leases)
     server.on("worker_started", metrics)  # Not before: LiveKit empties the directory.
+    server.on("worker_started", comeback.start)
     server.on("worker_started", recovery.start)
     return server
 

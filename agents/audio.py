@@ -18,7 +18,8 @@ from livekit import rtc
 from agents.ear import FRAME_MS, QUEUE_MS, Ear, Samples
 from agents.mailbox import Mailbox
 from agents.plugin import AudioChunk
-from pipelines.events import Event, SpeechEnded, SpeechStarted
+from agents.turn import Began, Ceased, Share, Turn
+from pipelines.events import AudioMissed, Event, SpeechEnded, SpeechStarted
 from pipelines.speech.clock import MediaClock
 from pipelines.speech.segmenter import Ended, Started
 from pipelines.speech.spans import Piece, SpanDetector
@@ -47,11 +48,15 @@ class _Voice:
 class Listener:
     """Owns the audio of one participant from join to leave; :meth:`run` owns its tasks.
 
+    ``heard`` is set with the first audio, which ``heard_from`` tells in Unix seconds, or when the
+    participant leaves without any.
+
     Args:
         identity: The participant.
-        emit: Takes the events ``SpeechStarted`` and ``SpeechEnded``.
+        emit: Takes the events ``SpeechStarted``, ``SpeechEnded`` and ``AudioMissed``.
         vad: Makes the detector of a stretch of audio.
         bridge: Seconds of a muted track that are kept; see :class:`agents.ear.Ear`.
+        turn: Which speech is this job's; None is all.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Listener:
         *,
         vad: Callable[[], VoiceActivity] = NativeVad,
         bridge: float = 0.0,
+        turn: Turn | None = None,
     ) -> None:
         self.identity = identity
         self._emit = emit
@@ -69,10 +75,15 @@ class Listener:
         self._ears: dict[str, Ear] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._left = asyncio.Event()
+        self._turn = turn or Turn()
+        self._share: Share[AudioChunk] = Share(self._turn)
+        self._kept_back: deque[tuple[Started | Piece | Ended, _Voice]] = deque()
         self._voice: _Voice | None = None
         self._waiting: dict[Ear, deque[tuple[Samples, float]]] = {}
         self._started_at = 0.0
         self._heard_until = 0.0
+        self.heard_from: float | None = None
+        self.heard = asyncio.Event()
         self._audio: list[Mailbox[AudioChunk]] = []
         self._speech: dict[Mailbox[Speech], float] = {}  # -> start of its open span, 0.0 if none
 
@@ -80,7 +91,14 @@ class Listener:
         """A microphone track is subscribed."""
         if before := self._ears.get(track.sid):
             before.close(at_once=True)
-        ear = Ear(track, muted=muted, bridge=self._bridge, hear=self._hear, pause=self._pause)
+        ear = Ear(
+            track,
+            muted=muted,
+            bridge=self._bridge,
+            hear=self._hear,
+            pause=self._pause,
+            missed=self._missed,
+        )
         self._ears[track.sid] = ear
         if self._left.is_set():
             ear.close(at_once=True)
@@ -105,6 +123,31 @@ class Listener:
     def leave(self) -> None:
         """Let :meth:`run` finish: the participant left, or the meeting ends."""
         self._left.set()
+        self.heard.set()
+
+    def hand_over(self) -> None:
+        """Begin no further span of speech: the watershed to a successor has come."""
+        self._share.hand_over(self._heard_until)
+
+    @property
+    def cut(self) -> float | None:
+        """Where a successor's share of the speech begins, Unix seconds; None: not known yet."""
+        return self._share.cut
+
+    def release(self) -> None:
+        """Go on with what was kept back, as soon as the turn tells where this job's share begins.
+
+        Only now is it put into wall time: the longer a stream was heard, the better that is known.
+        """
+        begins = self._turn.begins(self.identity)
+        while self._kept_back and begins is not None:
+            self._take_share(*self._kept_back.popleft(), begins)
+
+    @property
+    def missing_since(self) -> float | None:
+        """Since when no audio comes of a microphone that is open, Unix seconds; else None."""
+        since = (ear.missing_since for ear in self._ears.values() if ear.open)
+        return min((at for at in since if at is not None), default=None)
 
     @property
     def listening(self) -> bool:
@@ -152,6 +195,11 @@ class Listener:
                 await self._left.wait()
                 for ear in self._ears.values():
                     ear.close()
+            while (  # noqa: ASYNC110 - a pure turn tells nobody
+                self._kept_back and self._turn.begins(self.identity) is None
+            ):
+                await asyncio.sleep(FRAME_MS / 1000)  # The predecessor tells soon.
+            self.release()
         finally:
             self._left.set()
             for audio in self._audio:
@@ -163,6 +211,9 @@ class Listener:
             self._speech.clear()
 
     def _hear(self, ear: Ear, samples: Samples, arrival: float) -> None:
+        if self.heard_from is None:
+            self.heard_from = arrival - len(samples) / SAMPLE_RATE
+            self.heard.set()
         if self._voice is None:
             self._voice = _Voice(ear, SpanDetector(self._vad()))
             for waited in self._waiting.pop(ear, ()):
@@ -171,6 +222,9 @@ class Listener:
             self._take(self._voice, samples, arrival)
         else:
             self._waiting.setdefault(ear, deque(maxlen=MIX_AHEAD)).append((samples, arrival))
+
+    def _missed(self, begin: float, end: float) -> None:
+        self._emit(AudioMissed(begin, self.identity, end))
 
     def _pause(self, ear: Ear) -> None:
         if self._voice and ear is self._voice.lead:
@@ -191,22 +245,41 @@ class Listener:
         self._tell(spans, voice)
 
     def _tell(self, spans: list[Started | Piece | Ended], voice: _Voice) -> None:
-        for span in spans:
-            match span:
-                case Started(at):
-                    self._started_at = voice.clock.wall(at)
-                    self._start(self._started_at, self._speech)
-                    self._emit(SpeechStarted(self._started_at, self.identity))
-                case Piece():
-                    chunk = _chunk(span, voice)
-                    # Who came in the middle of a span begins there.
-                    self._start(chunk.at, [box for box, at in self._speech.items() if not at])
-                    for box in self._speech:
-                        box.put(chunk)
-                case Ended(at):
-                    ended = voice.clock.wall(at)
-                    self._end(ended)
-                    self._emit(SpeechEnded(ended, self.identity, self._started_at))
+        self._kept_back.extend((span, voice) for span in spans)
+        self.release()
+
+    def _take_share(self, span: Started | Piece | Ended, voice: _Voice, begins: float) -> None:
+        share, wall = self._share, voice.clock.wall
+        match span:
+            case Started(at):
+                taken: Iterable[Began | AudioChunk | Ceased] = share.began(wall(at), begins=begins)
+            case Piece():
+                taken = share.sounds(_chunk(span, voice), begins=begins)
+            case Ended(at):
+                taken = share.ceased(wall(at), heard=wall(voice.media))
+        for one in taken:
+            match one:
+                case Began(at):
+                    self._begin(at)
+                case AudioChunk():
+                    self._go_on(one)
+                case Ceased(at):
+                    self._finish(at)
+
+    def _begin(self, at: float) -> None:
+        self._started_at = at
+        self._start(at, self._speech)
+        self._emit(SpeechStarted(at, self.identity))
+
+    def _go_on(self, chunk: AudioChunk) -> None:
+        # Who came in the middle of a span begins there.
+        self._start(chunk.at, [box for box, at in self._speech.items() if not at])
+        for box in self._speech:
+            box.put(chunk)
+
+    def _finish(self, at: float) -> None:
+        self._end(at)
+        self._emit(SpeechEnded(at, self.identity, self._started_at))
 
     def _start(self, at: float, boxes: Iterable[Mailbox[Speech]]) -> None:
         for box in list(boxes):

@@ -16,9 +16,12 @@ The room is told a change of state, and nothing else: the same twice is no news.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipelines.events import CaptionState as State
+from pipelines.events import Hole, iso
 
 Notice = dict[str, str]
 
@@ -62,3 +65,14 @@ class CaptionStatus:
     def _enter(self, state: State, **more: str) -> Notice:
         self.state = state
         return {"state": state, **more}
+
+
+def hole_notice(hole: Hole) -> Mapping[str, Any]:
+    """Return what the room is told about a hole; ``speakers`` is empty where it is everybody's."""
+    return {
+        "from": iso(hole.at),
+        "to": iso(hole.end),
+        "cause": hole.cause,
+        "speakers": list(hole.speakers),
+        "reason": hole.reason,
+    }

@@ -93,10 +93,14 @@ class Captions:
 
         It holds until the next fact of the kind ``about`` the same.
         """
+        self._standing[f"{kind}/{about}"] = self.tell(kind, fields)
+
+    def tell(self, kind: str, fields: Mapping[str, Any]) -> str:
+        """Tell those who are here a fact, once; returns the notice, JSON as of :meth:`notify`."""
         notice = json.dumps({"type": kind, **fields})
-        self._standing[f"{kind}/{about}"] = notice
         for lane in self._lanes[:1]:
             lane.tell(notice)
+        return notice
 
     def withdraw(self, kind: str, *, about: str) -> None:
         """Have a fact hold no longer: who joins from now on is not told."""

@@ -1,152 +1,58 @@
-"""Which dispatch is served, under which identity, and who is put out of the room before.
-
-:func:`answer` decides, and knows no LiveKit; :class:`Dispatcher` asks and acts.
-"""
+"""Answers dispatches: asks who is in the room and who serves it, and claims its lease."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from typing import Final
 
 from livekit import api
 from livekit.agents import AgentServer, JobRequest
 from livekit.protocol.agent import Job
-from livekit.protocol.models import ParticipantInfo
 
-from agents.livekit_api import open_api
+from agents.answer import Accept, Claim, Refuse, answer
+from agents.identity import EPOCH, JOB_KEY, identity_of
+from agents.livekit_api import OURS, asked_first, open_api
+from agents.meeting_id import meeting_to_serve
 from agents.plugin import AgentSpec
 from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
-from pipelines.errors import RoomSettingsError
+from agents.room_state import RoomState, room_key, succeed
+from agents.waiting_job import FIRST_BEAT, kept_alive
+from pipelines.errors import HeldError, LeaseError, RoomSettingsError
 from pipelines.la_suite import COLLECTOR
+from pipelines.lease import Lease, LeaseKey, Leases
 from pipelines.settings import Settings
-from pipelines.transcript.ledger import epoch_of, journals_of, next_epoch
+from pipelines.transcript.epochs import epoch_of, journals_of
+from pipelines.transcript.resume import Before
+from pipelines.transcript.stores.files import FilesStore
 
 log = logging.getLogger(__name__)
 
-EPOCH: Final = "greffier.epoch"
-JOB_KEY: Final = "greffier.job"
-
 CLAIM_TIMEOUT: Final = 0.3
-"""Seconds that asking who is in the room may take; LiveKit wants its answer within 3 s."""
-
+"""Seconds that asking may take, who is in the room and who holds its lease; LiveKit wants its
+answer within 3 s."""
 
 JOINS_WITHIN: Final = 60.0
 """Seconds after which an accepted job that is not in the room is no longer on its way there."""
 
-FULL: Final = 0.7
-"""The load at which livekit-server (``agents.target_load``) drops a dispatch without a word."""
-
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What at most one job serves at a time."""
-
-    room_sid: str
-    agent_name: str
-    job_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Serve it, as ``identity``, in ``epoch``."""
-
-    identity: str
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Do not serve it.
-
-    ``elsewhere`` lets LiveKit ask another worker; ``mistaken`` is whoever dispatched it.
-    """
-
-    reason: str
-    elsewhere: bool = False
-    mistaken: bool = False
-
-
-def answer(
-    claim: Claim,
-    *,
-    room: str,
-    serving: Collection[Claim],
-    present: Collection[str] | None,
-    epochs: Collection[int],
-    now: float,
-    most: int,
-    recordings_only: bool = False,
-) -> Accept | Refuse:
-    """Decide on a dispatch.
+class _Hold:
+    """The lease of a job that is accepted.
 
     Args:
-        claim: What it asks for.
-        room: Name of the room.
-        serving: Claims that jobs of this worker hold.
-        present: Identities in the room now; None if nobody could be asked.
-        epochs: Epochs of the meeting so far.
-        now: Unix seconds.
-        most: Claims that this worker may hold.
-        recordings_only: Whether it must be of a recording.
+        key: Of the room's lease.
+        state: That the job begins with.
+        sure: Whether it is known to be claimed.
     """
-    if recordings_only and not claim.job_key:
-        return Refuse("its metadata must be a recording id, a bare UUID", mistaken=True)
-    if claim in serving:
-        return Refuse("a job of this worker serves the room under this name already")
-    if len(serving) >= most:
-        return Refuse("this worker holds as many meetings as it may", elsewhere=True)
-    epoch = next_epoch(list(epochs), now=now)
-    identity = base_identity(claim.agent_name, room)
-    # Never rejoin under the identity of a ghost: the server would end the new job too.
-    if epochs or present is None or identity in present:
-        identity = f"{identity}-e{epoch}"
-    return Accept(identity, epoch)
 
-
-def base_identity(agent_name: str, room: str) -> str:
-    """Return the identity of a first epoch, as La Suite Meet names its agents."""
-    return f"{agent_name or 'greffier'}-{room}"
-
-
-def others(
-    participants: Collection[ParticipantInfo], *, agent_name: str, room: str, job_key: str, me: str
-) -> dict[str, int]:
-    """Return identity -> epoch of this job's other epochs in the room: ghosts, or a newer one."""
-    ours = re.compile(re.escape(base_identity(agent_name, room)) + r"(-e\d+)?")
-    return {
-        participant.identity: int(participant.attributes.get(EPOCH, "0"))
-        for participant in participants
-        if participant.kind == ParticipantInfo.Kind.AGENT
-        and ours.fullmatch(participant.identity)
-        and participant.attributes.get(JOB_KEY, "") == job_key
-        and participant.identity != me
-    }
-
-
-def meeting_of(job: Job, settings: RoomSettings) -> str:
-    """Return the meeting's id: of a recording its own, else what metadata says, else room and SID.
-
-    A recording is a meeting of its own, so that its lines, its stores and its seal never mix with
-    those of another agent, or of another recording, in the same room.
-    """
-    if settings.recording_id:
-        return f"recording-{settings.recording_id}"
-    return settings.meeting_id or f"{job.room.name}/{job.room.sid}"
-
-
-def reported_load(meetings: int, *, most: int) -> float:
-    """Return what a worker tells LiveKit: by its meetings, and always below ``FULL``.
-
-    LiveKit spreads dispatches by it. A full worker refuses by itself, so that another one is asked
-    or the refusal is at least logged. The machine's CPU is not in it: a busy neighbour is no reason
-    to drop a dispatch.
-    """
-    return 0.9 * FULL * min(1.0, meetings / most)
+    key: LeaseKey
+    state: RoomState
+    sure: bool
 
 
 class Dispatcher:
@@ -156,59 +62,152 @@ class Dispatcher:
         settings: The process's settings.
         specs: The installed agents.
         server: The worker, whose running jobs hold their claims.
+        leases: Who serves which room, of all workers.
     """
 
     def __init__(
-        self, settings: Settings, specs: Mapping[str, AgentSpec], server: AgentServer
+        self,
+        settings: Settings,
+        specs: Mapping[str, AgentSpec],
+        server: AgentServer,
+        leases: Leases,
     ) -> None:
         self._settings = settings
         self._specs = specs
         self._server = server
-        self._claimed: dict[str, Claim] = {}
+        self._leases = leases
+        self._files = FilesStore(settings.store_dir)
+        self._asking: dict[str, Claim] = {}
+        self._waiting: dict[str, Claim] = {}
 
     async def on_request(self, request: JobRequest) -> None:
-        """Accept or refuse; answers within ``CLAIM_TIMEOUT`` and some ms."""
+        """Accept or refuse, within 2 s whatever is away."""
         job = request.job
         room_settings = self._read(job)
-        meeting = meeting_of(job, room_settings)
         claim = self._claim(job, room_settings)
         # Claimed before the first await: of two dispatches at one moment the earlier one wins.
-        ahead = set(self._claimed.values())
-        self._claimed[job.id] = claim
+        ahead = set(self._asking.values())
+        self._asking[job.id] = claim
         try:
-            await self._answer(request, claim, meeting, ahead)
+            decision, hold = await self._decide(job, room_settings, claim, ahead)
+            if isinstance(decision, Refuse):
+                await self._refuse(request, decision)
+                return
+            self._waiting[job.id] = claim
+            if hold and hold.sure:
+                # From here on the lease tells who serves: also that another one does.
+                del self._asking[job.id]
+            await self._accept(request, claim, decision, hold)
         finally:
             # From here on the job is among the server's running ones, or it never came.
-            del self._claimed[job.id]
+            self._asking.pop(job.id, None)
+            self._waiting.pop(job.id, None)
 
-    async def _answer(
-        self, request: JobRequest, claim: Claim, meeting: str, ahead: set[Claim]
-    ) -> None:
-        job = request.job
-        present = await self._present(job.room.name)
+    async def _decide(
+        self, job: Job, room_settings: RoomSettings, claim: Claim, ahead: set[Claim]
+    ) -> tuple[Accept | Refuse, _Hold | None]:
+        key = room_key(job.room.name, claim.agent_name, claim.job_key)
+        present, (asked, lease) = await asyncio.gather(
+            self._present(job.room.name), self._lease(key)
+        )
+        before = RoomState.of(lease.state) if lease else None
+        last = (
+            Before(before.meeting, before.sid, before.silent + lease.age)
+            if before and lease
+            else None
+        )
+        meeting = await meeting_to_serve(job, self._settings, room_settings, last, self._files)
+        journals = journals_of(self._settings.journal_dir, meeting)
         decision = answer(
             claim,
             room=job.room.name,
-            serving=self._running(present) | ahead,
+            held=bool(lease and lease.holder and not lease.expired) if asked else None,
+            ahead=ahead,
+            serving={*self._running(present), *self._waiting.values()},
             present=present,
-            epochs=[epoch_of(path) for path in journals_of(self._settings.journal_dir, meeting)],
+            epochs=[*map(epoch_of, journals), *([lease.epoch] if lease else [])],
             now=time.time(),
             most=self._settings.max_jobs,
             recordings_only=self._settings.profile == COLLECTOR,
         )
-        fields = {"room": job.room.name, "job_id": job.id, "dispatch_id": job.dispatch_id}
-        if isinstance(decision, Refuse):
-            level = logging.ERROR if decision.mistaken else logging.INFO
-            log.log(level, "dispatch refused", extra={**fields, "cause": decision.reason})
-            await request.reject(terminate=not decision.elsewhere)
-            return
-        log.info("dispatch accepted", extra={**fields, "epoch": decision.epoch})
-        await request.accept(
-            name=self._settings.display_name,
+        if isinstance(decision, Refuse) or not asked:
+            return decision, None
+        state = succeed(
+            before,
+            sid=job.room.sid,
+            meeting=meeting,
+            first=asked_first(job),
+            dispatch=job.dispatch_id,
+            metadata=job.metadata,
             identity=decision.identity,
-            metadata=claim.job_key,
-            attributes={EPOCH: str(decision.epoch), JOB_KEY: claim.job_key},
         )
+        return await self._hold(key, job, state, decision)
+
+    async def _hold(
+        self, key: LeaseKey, job: Job, state: RoomState, decision: Accept
+    ) -> tuple[Accept | Refuse, _Hold | None]:
+        """Claim the lease, whoever else is on the way to it."""
+        try:
+            async with asyncio.timeout(CLAIM_TIMEOUT):
+                lease = await self._leases.claim(
+                    key,
+                    holder=job.id,
+                    epoch=decision.epoch,
+                    ttl=FIRST_BEAT,
+                    state=state.as_dict(),
+                )
+                if OURS not in job.attributes and (
+                    tombstone := await self._leases.tombstone(key, job.room.sid)
+                ):  # Somebody has changed their mind.
+                    await self._leases.clear_tombstone(key, job.room.sid, tombstone)
+        except HeldError:
+            return Refuse("a job serves the room under this name already"), None
+        except (LeaseError, TimeoutError) as error:
+            # The job claims it by itself as soon as it can.
+            log.warning("lease not claimed", extra={"room": job.room.name, "cause": repr(error)})
+            return decision, _Hold(key, state, sure=False)
+        if lease.epoch != decision.epoch:
+            room, agent_name = job.room.name, self._settings.agent_name
+            identity = identity_of(agent_name, room, lease.epoch, plain=False)
+            decision, state = Accept(identity, lease.epoch), replace(state, identity=identity)
+        return decision, _Hold(key, state, sure=True)
+
+    async def _refuse(self, request: JobRequest, decision: Refuse) -> None:
+        level = logging.ERROR if decision.mistaken else logging.INFO
+        log.log(level, "dispatch refused", extra={**_fields(request), "cause": decision.reason})
+        await request.reject(terminate=not decision.elsewhere)
+
+    async def _accept(
+        self, request: JobRequest, claim: Claim, decision: Accept, hold: _Hold | None
+    ) -> None:
+        """Accept it; returns when the job has a process, or will never have one."""
+        log.info("dispatch accepted", extra={**_fields(request), "epoch": decision.epoch})
+        async with AsyncExitStack() as stack:
+            if hold:
+                keeping = kept_alive(
+                    self._leases,
+                    hold.key,
+                    holder=request.job.id,
+                    epoch=decision.epoch,
+                    state=hold.state,
+                )
+                await stack.enter_async_context(keeping)
+            await request.accept(
+                name=self._settings.display_name,
+                identity=decision.identity,
+                metadata=claim.job_key,
+                attributes={EPOCH: str(decision.epoch), JOB_KEY: claim.job_key},
+            )
+
+    async def _lease(self, key: LeaseKey) -> tuple[bool, Lease | None]:
+        """Return whether the lease could be asked for, and the lease."""
+        try:
+            async with asyncio.timeout(CLAIM_TIMEOUT):
+                return True, await self._leases.read(key)
+        except (LeaseError, TimeoutError) as error:
+            # Not knowing is no reason to leave a room without its agent.
+            log.warning("lease not read", extra={"room": key.parts[0], "cause": repr(error)})
+            return False, None
 
     def _running(self, present: Collection[str] | None) -> set[Claim]:
         """Return what this worker's jobs serve: one that has left its room is only ending."""
@@ -252,3 +251,9 @@ class Dispatcher:
             log.warning("participants not listed", extra={"room": room, "cause": repr(error)})
             return None
         return {participant.identity for participant in listed.participants}
+
+
+def _fields(request: JobRequest) -> dict[str, str]:
+    """Return what a log entry tells of a dispatch."""
+    job = request.job
+    return {"room": job.room.name, "job_id": job.id, "dispatch_id": job.dispatch_id}

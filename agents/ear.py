@@ -48,6 +48,7 @@ class Ear:
         hear: Takes each frame, and the Unix seconds at which it arrived, before it waited in
             WebRTC's jitter buffer.
         pause: Told when no frame follows for now: muted, gone or failed.
+        missed: Told from when to when the track was open and no audio came, Unix seconds.
     """
 
     def __init__(
@@ -58,12 +59,15 @@ class Ear:
         bridge: float,
         hear: Callable[[Ear, Samples, float], None],
         pause: Callable[[Ear], None],
+        missed: Callable[[float, float], None],
     ) -> None:
         self.track = track
         self.muted = muted
         self._kept: deque[tuple[Samples, float]] = deque(maxlen=round(bridge * 1000 / FRAME_MS))
         self._hear = hear
         self._pause = pause
+        self._missed = missed
+        self._buffer: JitterBuffer | None = None
         self._deaf = True
         self._deaf_from = 0.0 if muted else float("inf")
         self._closed = False
@@ -74,9 +78,16 @@ class Ear:
         """Whether the track is there and not muted."""
         return not self.muted and not self._closed
 
+    @property
+    def missing_since(self) -> float | None:
+        """Since when no audio comes although the track is open, Unix seconds; else None."""
+        return self._buffer.missing_since if self._buffer else None
+
     def set_muted(self, muted: bool) -> None:
         """Take the track's mute or unmute."""
         if muted != self.muted:
+            if self._buffer:
+                self._buffer.begin_anew()
             self.muted = muted
             self._deaf_from = time.monotonic() + LAST_WORD if muted else float("inf")
             self._changed.set()
@@ -114,7 +125,7 @@ class Ear:
             capacity=QUEUE_MS // FRAME_MS,
         )
         async with asyncio.TaskGroup() as tasks:
-            buffer = JitterBuffer(self.track)
+            buffer = self._buffer = JitterBuffer(self.track, self._missed_if_open)
             measuring = tasks.create_task(buffer.run())
             reading = tasks.create_task(self._read(stream, buffer))
             try:
@@ -131,6 +142,7 @@ class Ear:
                 ended_by_itself = reading.done()
             finally:
                 measuring.cancel()
+                self._buffer = None
                 await stream.aclose()
         while ended_by_itself and self._is_read:  # The end of the track will be told.
             self._changed.clear()
@@ -144,6 +156,10 @@ class Ear:
                 self._take(samples, time.time() - buffer.delay)
         finally:
             self._stop_hearing()
+
+    def _missed_if_open(self, begin: float, end: float) -> None:
+        if not self.muted:
+            self._missed(begin, end)
 
     def _take(self, samples: Samples, arrival: float) -> None:
         if time.monotonic() >= self._deaf_from:

@@ -11,12 +11,14 @@ import aiohttp
 from livekit import api
 from livekit.agents import JobContext
 
-from agents.dispatch import EPOCH, JOB_KEY, meeting_of, others
+from agents.identity import EPOCH, JOB_KEY, others
+from agents.livekit_api import asked_first, open_api, people_in, remove
 from agents.livekit_compat import accepted_attributes
 from agents.room_settings import RoomSettings
 from pipelines.errors import FencedError
 from pipelines.settings import Settings
-from pipelines.transcript.ledger import Ledger, epoch_of, journals_of, next_epoch
+from pipelines.transcript.epochs import epoch_of, journals_of, next_epoch
+from pipelines.transcript.ledger import Ledger
 from pipelines.transcript.stores.open_stores import Stores
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,13 @@ FENCE_TIMEOUT: Final = 1.0
 
 
 async def open_ledger(
-    ctx: JobContext, settings: Settings, stores: Stores, asked: RoomSettings, *, keep: bool
+    ctx: JobContext,
+    settings: Settings,
+    stores: Stores,
+    asked: RoomSettings,
+    *,
+    meeting: str,
+    keep: bool,
 ) -> Ledger:
     """Open the ledger of the job's meeting and append its first line.
 
@@ -35,10 +43,10 @@ async def open_ledger(
         settings: The process's settings.
         stores: Where the lines go.
         asked: What the metadata says of the meeting.
+        meeting: The meeting's id.
         keep: Whether anything of it may be written.
     """
     room = ctx.job.room
-    meeting = meeting_of(ctx.job, asked)
     journals = await asyncio.to_thread(journals_of, settings.journal_dir, meeting)
     chosen = int(accepted_attributes(ctx).get(EPOCH, "0"))
     seen = [epoch_of(path) for path in journals]
@@ -58,27 +66,25 @@ async def open_ledger(
         "room": room.name,
         "room_sid": room.sid,
         "started_at": ledger.started_at,
-        "dispatch": ctx.job.dispatch_id,
+        "dispatch": asked_first(ctx.job),
         **({"recording": asked.recording_id} if asked.recording_id else {}),
     }
     ledger.append("opened", opened, at=time.time())
     return ledger
 
 
-async def put_ghosts_out(ctx: JobContext, agent_name: str, epoch: int) -> None:
+async def put_ghosts_out(ctx: JobContext, settings: Settings, epoch: int) -> None:
     """Put the ghosts of earlier epochs out of the room: a rejoin beside them would be ended.
 
     Raises:
         FencedError: A newer epoch is in the room; this job came too late.
     """
     room, me = ctx.job.room.name, ctx.local_participant_identity
-    service = ctx.api.room
     try:
-        async with asyncio.timeout(FENCE_TIMEOUT):
-            listed = await service.list_participants(api.ListParticipantsRequest(room=room))
+        async with asyncio.timeout(FENCE_TIMEOUT), open_api(settings) as livekit:
             found = others(
-                listed.participants,
-                agent_name=agent_name,
+                await people_in(livekit, room),
+                agent_name=settings.agent_name,
                 room=room,
                 job_key=accepted_attributes(ctx).get(JOB_KEY, ""),
                 me=me,
@@ -87,9 +93,7 @@ async def put_ghosts_out(ctx: JobContext, agent_name: str, epoch: int) -> None:
                 raise FencedError
             for ghost in found:
                 log.warning("ghost put out of the room", extra={"identity": ghost})
-                await service.remove_participant(
-                    api.RoomParticipantIdentity(room=room, identity=ghost)
-                )
+                await remove(livekit, room, ghost)
     except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
         # Its identity is not ours, so joining beside it is safe; it goes after 20 s.
         log.warning("ghosts not looked for", extra={"cause": repr(error)})

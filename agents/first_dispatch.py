@@ -1,4 +1,4 @@
-"""Ends a job that took over from another one when the dispatch that asked first is deleted.
+"""What becomes of a job when a dispatch is deleted: its own, or the one that asked first.
 
 LiveKit ends a job when its own dispatch is deleted. Whoever asked for the agent knows of the first
 dispatch only: La Suite Meet stops a recording by the id that it stored when it began. So a job
@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
 from livekit import api
+from livekit.protocol.agent import Job
 
-from agents.livekit_api import is_dispatched, is_room_open
+from agents.ending import Ending
+from agents.livekit_api import is_dispatched, is_room_open, open_api
+from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +29,7 @@ TIMEOUT: Final = 2.0
 """Seconds that a look may take."""
 
 
-async def until_withdrawn(livekit: api.LiveKitAPI, *, room: str, sid: str, dispatch: str) -> None:
+async def until_withdrawn(livekit: api.LiveKitAPI, *, room: str, sid: str, dispatch: str) -> bool:
     """Return when the dispatch is gone from the room that it was made in.
 
     Args:
@@ -33,13 +37,38 @@ async def until_withdrawn(livekit: api.LiveKitAPI, *, room: str, sid: str, dispa
         room: Name of the room.
         sid: Of the room; a room that was made anew has other dispatches, which tells nothing.
         dispatch: Id of the dispatch.
+
+    Returns:
+        Whether it was there at a look before.
     """
+    seen = False
     while True:
         try:
             async with asyncio.timeout(TIMEOUT):
                 listed = await is_dispatched(livekit, room, dispatch)
                 if not listed and await is_room_open(livekit, room, sid):
-                    return
+                    return seen
+                seen = seen or listed
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("first dispatch not looked for", extra={"cause": repr(error)})
         await asyncio.sleep(INTERVAL)
+
+
+async def ended_by(settings: Settings, job: Job) -> Ending:
+    """Return why LiveKit, or the worker, ends a job that did not ask for it."""
+    try:
+        async with asyncio.timeout(TIMEOUT), open_api(settings) as livekit:
+            if not await is_room_open(livekit, job.room.name, job.room.sid):
+                return Ending.OVER
+            if not await is_dispatched(livekit, job.room.name, job.dispatch_id):
+                return Ending.WITHDRAWN
+    except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+        log.warning("own dispatch not looked for", extra={"cause": repr(error)})
+    return Ending.WORKER
+
+
+async def forget(settings: Settings, job: Job) -> None:
+    """Delete the job's own dispatch; never fails: it is gone with its room at the latest."""
+    with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
+        async with asyncio.timeout(TIMEOUT), open_api(settings) as livekit:
+            await livekit.agent_dispatch.delete_dispatch(job.dispatch_id, job.room.name)

@@ -11,40 +11,44 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
 from typing import Final
 
-from livekit.agents import AutoSubscribe, JobContext, JobProcess
+from livekit.agents import JobContext, JobProcess
 
 from agents import shutdown
-from agents.captions import Captions
 from agents.closing import let_go, seal, write_recording_file
-from agents.encryption import EncryptionWatch, encryption_options
+from agents.ending import Ending, disconnected, may_be_superseded
 from agents.epoch import open_ledger, put_ghosts_out
-from agents.first_dispatch import until_withdrawn
-from agents.history import History
-from agents.host import AgentHost
-from agents.meeting import Desk
-from agents.plugin import AgentSpec, MeetingInfo
+from agents.first_dispatch import ended_by, forget, until_withdrawn
+from agents.handover import Cuts
+from agents.heartbeat import Heartbeat
+from agents.identity import EPOCH
+from agents.livekit_api import OURS, asked_first, open_api
+from agents.livekit_compat import accepted_attributes, is_connected
+from agents.meeting_id import meeting_of
+from agents.plugin import AgentSpec
 from agents.registry import load_specs
-from agents.room import MeetingRoom
+from agents.room_settings import RoomSettings
+from agents.room_state import room_key, succeed
+from agents.sitting import WATCH_INTERVAL, Sitting
 from agents.switchboard import Switchboard
 from pipelines.errors import FencedError
-from pipelines.events import CaptionState, Event, ParticipantJoined, ParticipantRenamed
+from pipelines.lease import Leases
+from pipelines.leases.open_leases import open_leases
 from pipelines.metrics import metrics
-from pipelines.settings import CaptionFormatName, Settings
+from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
 from pipelines.speech.vad import make_vad
-from pipelines.transcript.ledger import Ledger, first_dispatch
+from pipelines.transcript.epochs import first_dispatch
+from pipelines.transcript.ledger import Ledger
 from pipelines.transcript.recording_file import RecordingFile, open_recording_file
 from pipelines.transcript.stores.open_stores import Stores, open_stores
 
 log = logging.getLogger(__name__)
 
-FIRST_PERSON: Final = 300.0
-"""Seconds that a job waits in a room that nobody has entered yet: LiveKit's ``empty_timeout``."""
-
-WATCH_INTERVAL: Final = 0.5
+GONE: Final = frozenset({None, Ending.OVER, Ending.CUT_OFF})
+"""Endings after which there is no room with dispatches, or none that can be asked."""
 
 
 def prepare_process(settings: Settings, proc: JobProcess) -> None:
@@ -96,8 +100,7 @@ class MeetingJob:
         self._stores = stores
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._ended = False
-        self._key = settings.e2ee_key
+        self._ending: Ending | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -118,12 +121,30 @@ class MeetingJob:
     async def _serve(self) -> None:
         switchboard = Switchboard(self._settings, self._specs, self._ctx.job.metadata)
         switchboard.read(self._ctx.job.room.metadata)
-        own_key = switchboard.now.e2ee_key
-        self._key = own_key if own_key.get_secret_value() else self._settings.e2ee_key
-        recording_file = self._recording_file(switchboard.now.recording_id)
-        ledger = await open_ledger(
-            self._ctx, self._settings, self._stores, switchboard.now, keep=self._keeps
-        )
+        leases = open_leases(self._settings)
+        heartbeat = self._heartbeat(leases, switchboard.now)
+        try:
+            await heartbeat.begin()
+            await self._keep(leases, heartbeat, switchboard)
+        except* FencedError:
+            self._ending = Ending.FENCED
+            log.warning("job leaves", extra={"cause": self._ending.value})
+            self._ctx.shutdown(self._ending.value)
+        else:
+            # Nobody else knows of its dispatch.
+            if OURS in self._ctx.job.attributes and self._ending not in GONE:
+                await forget(self._settings, self._ctx.job)
+        finally:
+            await let_go((leases,))
+
+    async def _keep(self, leases: Leases, heartbeat: Heartbeat, switchboard: Switchboard) -> None:
+        """Hold the meeting with its ledger open, and close it: lines to the stores, the seal."""
+        asked = switchboard.now
+        key = asked.e2ee_key if asked.e2ee_key.get_secret_value() else self._settings.e2ee_key
+        # Whether it may be kept must not change in the middle of a job.
+        keeps = self._settings.store_encrypted_rooms or not key.get_secret_value()
+        recording_file = self._recording_file(asked.recording_id, keeps=keeps)
+        ledger = await self._open(heartbeat, asked, keeps=keeps)
         engines = Engines(self._settings)
         metrics().meetings_running.inc()
         try:
@@ -133,22 +154,34 @@ class MeetingJob:
                     preparing = recording_file.prepare()
                     keeping.append(tasks.create_task(preparing, name="bucket of the recordings"))
                 try:
-                    await self._hold(ledger, engines, switchboard)
-                    # Only after a good end: one that was cut off goes on in the next epoch.
-                    ledger.append("ended", {}, at=time.time())
-                    self._ended = True
-                    if recording_file:
-                        writing = write_recording_file(recording_file, ledger)
-                        tasks.create_task(writing, name="recording's metadata")
-                except FencedError as error:
-                    log.warning("job ends before it began", extra={"cause": str(error)})
-                    self._ctx.shutdown(str(error))
+                    sitting = Sitting(
+                        self._ctx,
+                        self._settings,
+                        switchboard,
+                        ledger,
+                        engines,
+                        key=key,
+                        keeps=keeps,
+                        heard_before=heartbeat.state.heard_until or None,
+                        cuts=Cuts(leases, self._ctx.job.id),
+                        handed_over=bool(heartbeat.state.handover),
+                        beat_soon=heartbeat.beat_soon,
+                        end=self._end,
+                    )
+                    ending = await self._hold(sitting, heartbeat, ledger)
+                    if ending.is_final:
+                        # One that was cut off goes on in the next epoch.
+                        ledger.append("ended", {}, at=time.time())
+                        await heartbeat.release(ending.tombstone)
+                        if recording_file:
+                            writing = write_recording_file(recording_file, ledger)
+                            tasks.create_task(writing, name="recording's metadata")
                 finally:
                     ledger.close()
                     await asyncio.wait(keeping, timeout=shutdown.FLUSH_STORES)
                     for task in keeping:
                         task.cancel()
-            if self._ended and self._keeps:
+            if ending.is_final and keeps:
                 await seal(ledger, self._settings.journal_dir, self._stores, recording_file)
         finally:
             ledger.release()
@@ -156,142 +189,120 @@ class MeetingJob:
             await let_go(parts)
             metrics().meetings_running.dec()
 
-    async def _hold(self, ledger: Ledger, engines: Engines, switchboard: Switchboard) -> None:
-        """Hold the meeting until it is stopped, then drain it."""
-        ctx = self._ctx
-        captions = Captions(
-            ctx.room,
-            interim_interval=self._settings.interim_interval_ms / 1000,
-            formats=self._formats,
-            meeting_start=ledger.started_at,
-            before_final=ledger.copied,
-        )
-        host: AgentHost | None = None
-        history: History | None = None
-
-        def spread(event: Event) -> None:
-            if isinstance(event, ParticipantJoined | ParticipantRenamed):
-                person = {"identity": event.identity, "name": event.name}
-                ledger.append("person", person, at=event.at)
-            if isinstance(event, ParticipantJoined):
-                captions.welcome(event.identity)
-            if history:
-                history.receive(event)
-            if host:
-                host.spread(event)
-
-        await put_ghosts_out(ctx, self._settings.agent_name, ledger.epoch)
-        meeting_room = MeetingRoom(
-            ctx.room,
-            spread,
-            vad=partial(make_vad, self._settings.vad),
-            has_key=self._has_key,
-            bridge=self._settings.unmute_bridge_ms / 1000,
-        )
-        async with meeting_room as room, asyncio.TaskGroup() as tasks:
-            await ctx.connect(
-                auto_subscribe=AutoSubscribe.AUDIO_ONLY, encryption=encryption_options(self._key)
+    async def _open(self, heartbeat: Heartbeat, asked: RoomSettings, *, keeps: bool) -> Ledger:
+        """Begin the epoch; meanwhile those before it are put out of the room."""
+        epoch = int(accepted_attributes(self._ctx).get(EPOCH, "0"))
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(
+                open_ledger(
+                    self._ctx,
+                    self._settings,
+                    self._stores,
+                    asked,
+                    meeting=heartbeat.state.meeting,
+                    keep=keeps,
+                )
             )
-            room.meet()
-            sending = tasks.create_task(captions.run(), name="captions")
-            desk = Desk(
-                info=MeetingInfo(
-                    meeting=ledger.meeting,
-                    room=ctx.job.room.name,
-                    epoch=ledger.epoch,
-                    started_at=ledger.started_at,
-                    language=switchboard.now.language or self._settings.language,
-                    key_terms=switchboard.now.key_terms,
-                    metadata=switchboard.now.metadata,
-                ),
-                room=room,
-                rtc_room=ctx.room,
-                captions=captions,
-                ledger=ledger,
-                engines=engines,
-                spread=spread,
-            )
-            if not self._settings.listen_only:
-                history = History(desk, hidden=self._settings.hidden)
-            host = AgentHost(desk, tasks)
-            await switchboard.connect(host, desk)
-            if not self._keeps:
-                captions.notify("captions", {"state": CaptionState.NOT_KEPT}, about="keeping")
-            self._running.set()
-            watching = tasks.create_task(self._leave_with_the_first_dispatch(ledger))
-            await self._watch(room, desk, host, switchboard)
+            if not heartbeat.state.handover:
+                tasks.create_task(put_ghosts_out(self._ctx, self._settings, epoch))
+        return opening.result()
 
-            watching.cancel()
-            room.end_intake()
-            await host.stop_all(deadline=shutdown.DRAIN_AGENTS)
-            captions.close()
-            await asyncio.wait({sending}, timeout=shutdown.SEND_CAPTIONS)
-            sending.cancel()
+    async def _hold(self, sitting: Sitting, heartbeat: Heartbeat, ledger: Ledger) -> Ending:
+        """Hold the meeting for as long as the job has its room; return why it ended."""
+        room = self._ctx.room
 
-    async def _watch(
-        self, room: MeetingRoom, desk: Desk, host: AgentHost, switchboard: Switchboard
-    ) -> None:
-        """Follow the metadata, the people and the disk until the meeting is stopped."""
-        durable = True
-        encryption = EncryptionWatch(self._ctx.room, room.decryption, desk.captions, self._key)
-        people_until = time.monotonic()
-        patience = max(FIRST_PERSON, self._patience)
-        while not self._stopping.is_set():
-            waits = [asyncio.create_task(event.wait()) for event in (room.changed, self._stopping)]
-            await asyncio.wait(waits, timeout=WATCH_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-            room.changed.clear()
-            await switchboard.follow(host, desk)
-            await encryption.look(time.monotonic())
-            if durable != desk.ledger.durable:
-                durable = desk.ledger.durable
-                state = CaptionState.DURABLE if durable else CaptionState.NOT_DURABLE
-                desk.captions.notify("captions", {"state": state}, about="journal")
-            if room.people:
-                people_until, patience = time.monotonic(), self._patience
-            elif time.monotonic() - people_until > patience:
-                self._ctx.shutdown("nobody is in the room")
-                people_until = time.monotonic()
+        def disconnected_(reason: int) -> None:
+            self._ending = self._ending or disconnected(reason)
+            sitting.lose_room()
 
-    @property
-    def _has_key(self) -> bool:
-        return bool(self._key.get_secret_value())
+        room.on("disconnected", disconnected_)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                beating = tasks.create_task(self._beat(heartbeat, sitting), name="heartbeat")
+                watching = tasks.create_task(self._leave_when_withdrawn(heartbeat, ledger))
+                await sitting.hold(running=self._running, stopping=self._stopping)
+                watching.cancel()
+                beating.cancel()
+        finally:
+            room.off("disconnected", disconnected_)
+        ending = await self._why(heartbeat)
+        if ending not in {Ending.CUT_OFF, Ending.FENCED}:
+            sitting.mark_held_back()
+        return ending
 
-    @property
-    def _formats(self) -> tuple[CaptionFormatName, ...]:
-        """How captions are sent: legacy packets can't be encrypted."""
-        if self._settings.listen_only:
-            return ()
-        formats = self._settings.caption_formats
-        if self._has_key:
-            formats = tuple(name for name in formats if name != "legacy")
-        return formats or ("text-stream",)
+    async def _beat(self, heartbeat: Heartbeat, sitting: Sitting) -> None:
+        try:
+            successor = await heartbeat.run(sitting.state, self._serves)
+        except FencedError:
+            sitting.lose_room()
+            raise
+        await sitting.leave_to_successor(successor)
 
-    @property
-    def _keeps(self) -> bool:
-        """Whether this meeting may be kept; it must not begin to be in the middle of a job."""
-        return self._settings.store_encrypted_rooms or not self._has_key
+    def _serves(self) -> bool:
+        """Tell whether the meeting is this job's: it is in its room, or ends in good order."""
+        in_order = self._stopping.is_set() and (self._ending is None or self._ending.is_final)
+        return is_connected(self._ctx.room) or in_order
 
-    @property
-    def _patience(self) -> float:
-        """Seconds without people after which the job ends."""
-        own = self._settings.departure_timeout
-        return float(self._ctx.job.room.departure_timeout) if own is None else own
+    def _end(self, ending: Ending) -> None:
+        """Ask LiveKit to end the job, which calls :meth:`stop`."""
+        self._ending = self._ending or ending
+        self._ctx.shutdown(ending.value)
 
-    async def _leave_with_the_first_dispatch(self, ledger: Ledger) -> None:
+    async def _why(self, heartbeat: Heartbeat) -> Ending:
+        """Return why the job ends, now that it does."""
+        if self._ending not in {None, Ending.REMOVED}:
+            return self._ending
+        fenced = await heartbeat.is_fenced()
+        if fenced:
+            return Ending.FENCED
+        # LiveKit has ended it, or its worker, which ends.
+        ending = self._ending or await ended_by(self._settings, self._ctx.job)
+        ours = OURS in self._ctx.job.attributes
+        if fenced is None and may_be_superseded(ending, ours=ours):
+            return Ending.FENCED
+        return ending
+
+    async def _leave_when_withdrawn(self, heartbeat: Heartbeat, ledger: Ledger) -> None:
+        """End the job when the dispatch that asked first is gone: LiveKit looks at its own only."""
         job = self._ctx.job
         room, sid, own = job.room.name, job.room.sid, {"", job.dispatch_id}
-        # A store that was away may tell of another one late.
-        while (first := first_dispatch(ledger.opened, sid)) in own:  # noqa: ASYNC110 - no event
+        while True:
+            # A store that was away may tell of another one late, where the lease can't.
+            told = heartbeat.state.first if heartbeat.known else first_dispatch(ledger.opened, sid)
+            if told not in own:
+                break
             await asyncio.sleep(WATCH_INTERVAL)
-        await until_withdrawn(self._ctx.api, room=room, sid=sid, dispatch=first)
-        self._ctx.shutdown("the first dispatch is deleted")
+        async with open_api(self._settings) as livekit:
+            was_there = await until_withdrawn(livekit, room=room, sid=sid, dispatch=told)
+        if was_there or OURS in job.attributes:
+            self._end(Ending.WITHDRAWN)
+        else:  # Taken back before somebody asked again, by this job's own dispatch.
+            heartbeat.state = replace(heartbeat.state, first=job.dispatch_id)
 
-    def _recording_file(self, recording_id: str) -> RecordingFile | None:
+    def _heartbeat(self, leases: Leases, asked: RoomSettings) -> Heartbeat:
+        job, settings = self._ctx.job, self._settings
+        attributes = accepted_attributes(self._ctx)
+        return Heartbeat(
+            leases,
+            room_key(job.room.name, settings.agent_name, asked.recording_id),
+            holder=job.id,
+            epoch=int(attributes.get(EPOCH, "0")),
+            ttl=settings.lease_ttl,
+            state=succeed(
+                None,
+                sid=job.room.sid,
+                meeting=meeting_of(job, asked),
+                first=asked_first(job),
+                dispatch=job.dispatch_id,
+                metadata=job.metadata,
+                identity=self._ctx.local_participant_identity,
+            ),
+        )
+
+    def _recording_file(self, recording_id: str, *, keeps: bool) -> RecordingFile | None:
         """Return the file that this meeting is to be told in, if it is a recording."""
         file = open_recording_file(self._settings) if recording_id else None
-        if file and not self._keeps:
+        if file and not keeps:
             log.warning("no recording's metadata: encrypted rooms are not kept")
             return None
         return file

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
+import aiohttp
 from livekit import api
+from livekit.protocol.agent import Job
+from livekit.protocol.agent_dispatch import AgentDispatch, CreateAgentDispatchRequest
+from livekit.protocol.models import ParticipantInfo
 
 from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OURS: Final = "greffier.again"
+"""Attribute of a dispatch that we made ourselves, to bring an agent back: the id of somebody else's
+that it stands in for, or empty. All others are somebody else's to delete."""
 
 
 def open_api(settings: Settings) -> api.LiveKitAPI:
@@ -36,3 +49,78 @@ async def is_dispatched(livekit: api.LiveKitAPI, room: str, dispatch: str) -> bo
     """
     listed = await livekit.agent_dispatch.list_dispatch(room)
     return any(found.id == dispatch for found in listed)
+
+
+async def people_in(livekit: api.LiveKitAPI, room: str) -> list[ParticipantInfo]:
+    """List who is in the room, agents and recorders included.
+
+    Raises:
+        TwirpError: The server does not say.
+        aiohttp.ClientError: The server is not there.
+    """
+    listed = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
+    return list(listed.participants)
+
+
+async def remove(livekit: api.LiveKitAPI, room: str, identity: str) -> None:
+    """Put a job out of the room: nothing that it still says or does reaches anybody.
+
+    Never fails: it may have gone by itself, and whoever comes after it tries again.
+    """
+    try:
+        await livekit.room.remove_participant(
+            api.RoomParticipantIdentity(room=room, identity=identity)
+        )
+    except (api.TwirpError, aiohttp.ClientError) as error:
+        log.info("ghost not removed", extra={"room": room, "cause": repr(error)})
+
+
+def asked_first(job: Job) -> str:
+    """Return the id of somebody else's dispatch that a job serves; empty where nobody else asked.
+
+    One of ours can never be it: it is deleted once a later one stands in for it.
+    """
+    return str(job.attributes.get(OURS, job.dispatch_id))
+
+
+async def dispatch_again(
+    livekit: api.LiveKitAPI, room: str, agent_name: str, metadata: str, *, first: str
+) -> AgentDispatch | None:
+    """Ask for an agent by a dispatch of our own, which nobody else knows.
+
+    Args:
+        livekit: The server's API.
+        room: Name of the room.
+        agent_name: Of the agent; may be empty.
+        metadata: Of the job.
+        first: Id of somebody else's dispatch that it stands in for; empty if there is none in this
+            opening of the room.
+
+    Raises:
+        TwirpError: The server refuses.
+        aiohttp.ClientError: The server is not there.
+    """
+    return await livekit.agent_dispatch.create_dispatch(
+        CreateAgentDispatchRequest(
+            room=room, agent_name=agent_name, metadata=metadata, attributes={OURS: first}
+        )
+    )
+
+
+async def forget_dispatches(
+    livekit: api.LiveKitAPI, room: str, agent_name: str, metadata: str, *, but: str
+) -> None:
+    """Delete our own dispatches that a later one, ``but``, stands in for; never fails."""
+    try:
+        for one in await livekit.agent_dispatch.list_dispatch(room):
+            same = one.agent_name == agent_name and one.metadata == metadata
+            if same and OURS in one.attributes and one.id != but:
+                await livekit.agent_dispatch.delete_dispatch(one.id, room)
+    except (api.TwirpError, aiohttp.ClientError) as error:
+        log.info("old dispatches not deleted", extra={"room": room, "cause": repr(error)})
+
+
+def is_person(participant: ParticipantInfo) -> bool:
+    """Tell whether somebody is neither an agent nor a recorder."""
+    kinds = ParticipantInfo.Kind
+    return participant.kind not in {kinds.AGENT, kinds.EGRESS}

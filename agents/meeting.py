@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any, Final
@@ -15,11 +16,21 @@ from livekit import rtc
 from pydantic import TypeAdapter, ValidationError
 
 from agents.audio import Speech
+from agents.caption_status import hole_notice
 from agents.captions import Captions
+from agents.listening import Listening, Oldest
 from agents.mailbox import Mailbox
-from agents.plugin import AgentSpec, AudioChunk, MeetingInfo, RpcCall, RpcHandler
+from agents.plugin import AgentSpec, AudioChunk, MeetingInfo, RpcCall, RpcHandler, Stored
 from agents.room import MeetingRoom
-from pipelines.events import CaptionFinal, CaptionInterim, Event, iso
+from pipelines.events import (
+    AudioMissed,
+    CaptionFinal,
+    CaptionInterim,
+    Event,
+    Hole,
+    HoleCause,
+    iso,
+)
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger
 
@@ -46,8 +57,12 @@ class Desk:
         rtc_room: The connected room.
         captions: Shows.
         ledger: Keeps.
+        listening: Tells up to when what was said is settled.
         engines: The process's speech engines.
         spread: Gives an event to every agent.
+
+    ``held_back`` has the holes since the job lost its room: where it has a successor, that one
+    marks them all in one, and they are not this job's to mark.
     """
 
     info: MeetingInfo
@@ -55,8 +70,11 @@ class Desk:
     rtc_room: rtc.Room
     captions: Captions
     ledger: Ledger
+    listening: Listening
     engines: Engines
     spread: Callable[[Event], None]
+    lost_room: bool = False
+    held_back: list[Hole] = field(default_factory=list)
     _segments: count[int] = field(default_factory=lambda: count(1))
     _rpc_owners: dict[str, str] = field(default_factory=dict)
 
@@ -81,6 +99,18 @@ class Desk:
             caption = self.ledger.append_final(caption)
         self.captions.offer(caption)
         self.spread(caption)
+
+    def mark_hole(self, hole: Hole) -> None:
+        """Keep that speech may be missing, and tell the room."""
+        if self.lost_room:
+            self.held_back.append(hole)
+            return
+        self.ledger.append_hole(hole)
+        self.captions.tell("hole", hole_notice(hole))
+
+    def missed(self, event: AudioMissed) -> None:
+        """Keep that no audio of somebody came, and tell the room."""
+        self.mark_hole(Hole(event.at, event.end, HoleCause.NETWORK, (event.identity,)))
 
     def register_rpc(self, owner: str, method: str, handler: RpcHandler) -> None:
         """Answer calls of ``method`` with ``handler``; see ``Meeting.register_rpc``."""
@@ -109,6 +139,7 @@ class RoomMeeting:
         self.inbox: Mailbox[Event] = Mailbox(
             EVENTS, expendable=lambda event: isinstance(event, CaptionInterim)
         )
+        self._ending = ExitStack()
         # Of each mailbox that is still read, what closes it: people come and go all day.
         self._heard: WeakKeyDictionary[Mailbox[Any], Callable[[Any], None]] = WeakKeyDictionary()
 
@@ -187,6 +218,22 @@ class RoomMeeting:
         note = {"agent": self._spec.name, "kind": kind, "data": dict(data)}
         self._desk.ledger.append("note", note, at=time.time())
 
+    async def stored(self) -> Sequence[Stored]:
+        """Return what the agent stored so far."""
+        return [
+            Stored(line.at, line.data["kind"], line.data["data"])
+            for line in await self._desk.ledger.lines()
+            if line.kind == "note" and line.data.get("agent") == self._spec.name
+        ]
+
+    async def mark_hole(self, identity: str, *, at: float, end: float, reason: str) -> None:
+        """Keep that speech is lost, and tell the room."""
+        self._desk.mark_hole(Hole(at, end, HoleCause.ENGINE, (identity,), reason))
+
+    def watch_unsettled(self, oldest: Oldest) -> None:
+        """Have the heartbeat ask how far back unsettled speech reaches."""
+        self._ending.callback(self._desk.listening.watch(oldest))
+
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
         """Return the meeting's finals."""
         return await self._desk.ledger.said(since=since)
@@ -211,6 +258,7 @@ class RoomMeeting:
 
     def end(self) -> None:
         """Let go of all that the agent registered and opened."""
+        self._ending.close()
         self._desk.unregister_rpc(self._spec.name)
         self.switch_off()
         if self.inbox.lost:

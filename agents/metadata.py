@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import Field
@@ -26,8 +26,10 @@ from agents.plugin import (
     SettingsChanged,
     SpeechEnded,
     SpeechStarted,
+    Stored,
 )
 from pipelines.events import iso
+from pipelines.transcript.recording_metadata import CONNECTED, DISCONNECTED
 
 STILL: Final = 5.0
 """Seconds between two notes that somebody still speaks: what a crash costs of long speech."""
@@ -60,6 +62,8 @@ class MetadataCollector:
 
     async def run(self, meeting: Meeting) -> None:
         """Note every event until the meeting ends; speech that is going on ends with it."""
+        for kind, fields in _gone(await meeting.stored(), meeting.participants()):
+            await meeting.store(kind, fields)
         async with asyncio.TaskGroup() as tasks:
             reminding = tasks.create_task(self._remind(meeting))
             async for event in meeting.events():
@@ -75,10 +79,10 @@ class MetadataCollector:
             case SettingsChanged(settings=MetadataSettings() as settings):
                 self._settings = settings
             case ParticipantJoined(at, identity):
-                yield "participant_connected", _fields(at, identity)
+                yield CONNECTED, _fields(at, identity)
                 yield from _attributes(at, identity, event.attributes, joined=True)
             case ParticipantLeft(at, identity):
-                yield "participant_disconnected", _fields(at, identity)
+                yield DISCONNECTED, _fields(at, identity)
             case AttributesChanged(at, identity, changed):
                 yield from _attributes(at, identity, changed)
             case SpeechStarted(at, identity):
@@ -97,6 +101,19 @@ class MetadataCollector:
             now = time.time()
             if who := [one for one, since in self._speaking.items() if now - since > STILL]:
                 await meeting.store("still_speaking", {"at": iso(now), "identities": who})
+
+
+def _gone(earlier: Iterable[Stored], present: Collection[str]) -> Iterator[Note]:
+    """Note who left while nobody looked: when is not known, so it is now, and marked."""
+    there: dict[str, None] = {}
+    for note in earlier:
+        if note.kind == CONNECTED:
+            there[note.data["identity"]] = None
+        elif note.kind == DISCONNECTED:
+            there.pop(note.data["identity"], None)
+    for identity in there:
+        if identity not in present:
+            yield DISCONNECTED, _fields(time.time(), identity, seen="no")
 
 
 def _fields(at: float, identity: str, **more: str) -> dict[str, str]:

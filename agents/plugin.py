@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipelines.events import (
     AttributesChanged,
+    AudioMissed,
     CaptionFinal,
     CaptionInterim,
     ChatReceived,
@@ -57,6 +58,7 @@ __all__ = [
     "AgentSpec",
     "AttributesChanged",
     "AudioChunk",
+    "AudioMissed",
     "CaptionFinal",
     "CaptionInterim",
     "ChatReceived",
@@ -76,6 +78,7 @@ __all__ = [
     "SettingsChanged",
     "SpeechEnded",
     "SpeechStarted",
+    "Stored",
 ]
 
 
@@ -135,6 +138,15 @@ class RpcCall:
     caller: str
     payload: str
     response_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What :meth:`Meeting.store` kept, and when (Unix seconds)."""
+
+    at: float
+    kind: str
+    data: Mapping[str, Any]
 
 
 RpcHandler = Callable[[RpcCall], Awaitable[str]]
@@ -217,6 +229,32 @@ class Meeting(Protocol):
         Raises:
             MeetingEndedError: The meeting has ended, and the agent was not quick enough.
             TypeError: ``data`` is not JSON-serialisable.
+        """
+
+    async def stored(self) -> Sequence[Stored]:
+        """Return what this agent stored so far, in earlier epochs too, in order of keeping.
+
+        It is read from journals and stores; one that does not answer within 1 s is left out.
+        """
+
+    async def mark_hole(self, identity: str, *, at: float, end: float, reason: str) -> None:
+        """Keep that what ``identity`` said from ``at`` to ``end`` is lost, and tell the room.
+
+        Args:
+            identity: The speaker.
+            at: Unix seconds.
+            end: Unix seconds.
+            reason: In words for people, without anything that was said.
+        """
+
+    def watch_unsettled(self, oldest: Callable[[], float | None]) -> None:
+        """Have ``oldest`` asked every second how far back your unfinished work on speech reaches.
+
+        If the job dies, what was said from there on is marked as a hole.
+
+        Args:
+            oldest: Returns Unix seconds, or None where all is settled; called from the job's
+                loop, so it must be quick and thread-safe. One that fails is not asked again.
         """
 
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:

@@ -9,6 +9,9 @@ import aiohttp
 from livekit import api
 
 from agents.livekit_api import is_dispatched, is_room_open, open_api
+from agents.room_state import RoomState
+from pipelines.errors import LeaseError
+from pipelines.lease import Leases
 from pipelines.settings import Settings
 from pipelines.transcript.recording_file import open_recording_file
 from pipelines.transcript.recovery import recover
@@ -22,10 +25,12 @@ class Recovery:
 
     Args:
         settings: The process's settings.
+        leases: Who serves which room, of all workers.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, leases: Leases) -> None:
         self._settings = settings
+        self._leases = leases
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -41,14 +46,27 @@ class Recovery:
                     self._settings.journal_dir,
                     stores.all,
                     is_open=self._is_open,
+                    is_served=self._is_served,
                     finish=recording_file.finish if recording_file else None,
                     index=stores.redis,
                     vanished_after=self._settings.vanished_after,
+                    continue_within=self._settings.continue_within,
                 )
             except Exception:
                 # The next look is the retry; the worker's meetings must not end for it.
                 log.exception("recovery failed, next look later")
             await asyncio.sleep(self._settings.recover_interval)
+
+    async def _is_served(self, meeting: str) -> bool:
+        """Tell whether a job lives that has the meeting, if only to end it."""
+        try:
+            leases = await self._leases.leases("room")
+        except LeaseError as error:
+            raise ConnectionError(f"nobody says whether the meeting is served: {error}") from error
+        return any(
+            one.holder and not one.expired and RoomState.of(one.state).meeting == meeting
+            for one in leases
+        )
 
     async def _is_open(self, room: str, sid: str, dispatch: str) -> bool:
         try:

@@ -15,12 +15,15 @@ from typing import Any, Final, Self
 
 from livekit import rtc
 
+from agents.attention import Attention, is_microphone
 from agents.audio import Listener
 from agents.chat import CHAT, LEGACY_CHAT, ChatReader
 from agents.encryption import Decryption
 from agents.guarded import guarded, logged
+from agents.turn import Turn
 from pipelines.events import (
     AttributesChanged,
+    AudioMissed,
     DataReceived,
     Event,
     MicrophoneMuted,
@@ -30,6 +33,7 @@ from pipelines.events import (
     ParticipantRenamed,
 )
 from pipelines.speech.vad import NativeVad, VoiceActivity
+from pipelines.transcript.resume import HOLE_LEAST
 
 NOT_PEOPLE: Final = frozenset(
     {rtc.ParticipantKind.PARTICIPANT_KIND_AGENT, rtc.ParticipantKind.PARTICIPANT_KIND_EGRESS}
@@ -52,6 +56,7 @@ class MeetingRoom:
         vad: Makes the detector of a stream of audio.
         has_key: Whether the room is connected with an encryption key.
         bridge: Seconds of a muted microphone that are kept; see :class:`agents.ear.Ear`.
+        turn: Which speech is this job's; None is all.
     """
 
     def __init__(
@@ -62,20 +67,21 @@ class MeetingRoom:
         vad: Callable[[], VoiceActivity] = NativeVad,
         has_key: bool = False,
         bridge: float = 0.0,
+        turn: Turn | None = None,
     ) -> None:
         self._room = room
         self._emit = emit
         self._vad = vad
         self._bridge = bridge
+        self._turn = turn
         self._undo = ExitStack()
         self._tasks = asyncio.TaskGroup()
         self._chat = ChatReader(self._tasks, emit)
         self._listeners: dict[str, Listener] = {}
         self._sids: dict[str, str] = {}
         self._joins: dict[str, ParticipantJoined] = {}
-        self._hearing = False
-        self._screen_shares = False
         self.decryption = Decryption(has_key)
+        self.attention = Attention(room, self._listeners, self.decryption, emit)
         self.people: Mapping[str, str] = {}
         self.changed = asyncio.Event()
 
@@ -95,6 +101,8 @@ class MeetingRoom:
             "e2ee_state_changed": self._decryption_changed,
             "data_received": self._data_received,
             "room_metadata_changed": self._metadata_changed,
+            "reconnecting": self.attention.cut_off,
+            "reconnected": self._reconnected,
         }
         for event, handler in handlers.items():
             self._on(event, guarded(handler))
@@ -128,13 +136,11 @@ class MeetingRoom:
             wanted: Read them.
             screen_shares: Read what shared screens play as well.
         """
-        if (wanted, screen_shares) != (self._hearing, self._screen_shares):
-            self._hearing, self._screen_shares = wanted, screen_shares
-            self._attend_to_all()
+        self.attention.hear(wanted, screen_shares=screen_shares)
 
     def end_intake(self) -> None:
         """End every participant's speech and audio now; nothing is read after it."""
-        self._hearing = False
+        self.attention.hears = False
         for listener in self._listeners.values():
             listener.leave()
         self._chat.close()
@@ -142,6 +148,17 @@ class MeetingRoom:
     def listener(self, identity: str) -> Listener | None:
         """Return the audio of a participant who is in the room."""
         return self._listeners.get(identity)
+
+    def hand_over(self) -> Mapping[str, Listener]:
+        """Begin no further span of anybody's speech; return who was heard until now."""
+        for listener in self._listeners.values():
+            listener.hand_over()
+        return dict(self._listeners)
+
+    def release(self) -> None:
+        """Go on with speech that was kept back until the turn was known."""
+        for listener in self._listeners.values():
+            listener.release()
 
     def _on(self, event: Any, handler: Callable[..., None]) -> None:
         self._room.on(event, handler)
@@ -155,7 +172,9 @@ class MeetingRoom:
             self._leave(identity)
         self._sids[identity] = participant.sid
         self.people = {**self.people, identity: participant.name}
-        listener = Listener(identity, self._emit, vad=self._vad, bridge=self._bridge)
+        listener = Listener(
+            identity, self._emit, vad=self._vad, bridge=self._bridge, turn=self._turn
+        )
         self._listeners[identity] = listener
         self._tasks.create_task(logged(listener.run()), name=f"audio of {participant.sid}")
         attributes = dict(participant.attributes)
@@ -206,7 +225,7 @@ class MeetingRoom:
     ) -> None:
         if self._is_here(participant):
             who, sid = participant.identity, publication.sid
-            self._let_go(publication, self._listeners[who])
+            self.attention.let_go(publication, self._listeners[who])
             self._decryption(lambda: self.decryption.unpublished(who, sid))
 
     def _track_subscribed(
@@ -226,35 +245,12 @@ class MeetingRoom:
     ) -> None:
         self._attend(publication, participant)
 
-    def _attend_to_all(self) -> None:
-        for participant in self._room.remote_participants.values():
-            for publication in participant.track_publications.values():
-                self._attend(publication, participant)
-
     def _attend(
         self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        """Read a track or don't, whichever it should be now."""
         listener = self._listeners.get(participant.identity)
-        if not listener or not self._is_here(participant):
-            return
-        wanted = self._hearing and (
-            _is_microphone(publication) or (self._screen_shares and _is_screen_share(publication))
-        )
-        track = publication.track if wanted else None
-        if track and self.decryption.readable(participant.identity):
-            if listener.track(track.sid) is not track:
-                listener.add_track(track, muted=publication.muted)
-                if not publication.muted and _is_microphone(publication):
-                    self._emit(MicrophoneUnmuted(time.time(), participant.identity))
-        else:
-            self._let_go(publication, listener)
-
-    def _let_go(self, publication: rtc.RemoteTrackPublication, listener: Listener) -> None:
-        if listener.track(publication.sid):
-            listener.remove_track(publication.sid)
-            if _is_microphone(publication) and not publication.muted:
-                self._emit(MicrophoneMuted(time.time(), listener.identity))
+        if listener and self._is_here(participant):
+            self.attention.attend(publication, listener)
 
     def _track_muted(self, participant: rtc.Participant, publication: rtc.TrackPublication) -> None:
         self._set_muted(participant, publication, muted=True)
@@ -270,7 +266,7 @@ class MeetingRoom:
         listener = self._listeners.get(participant.identity)
         if listener and self._is_here(participant):
             listener.set_muted(publication.sid, muted)
-            if _is_microphone(publication):
+            if is_microphone(publication):
                 event = MicrophoneMuted if muted else MicrophoneUnmuted
                 self._emit(event(time.time(), participant.identity))
 
@@ -282,8 +278,21 @@ class MeetingRoom:
         before = (self.decryption.problem, self.decryption.unread)
         change()
         if before != (self.decryption.problem, self.decryption.unread):
-            self._attend_to_all()
+            self.attention.attend_to_all()
             self.changed.set()
+
+    def _reconnected(self) -> None:
+        for listener, since in self.attention.ask_again().items():
+            missing = self._missing(listener, since)
+            self._tasks.create_task(logged(missing), name="first audio after a reconnect")
+
+    async def _missing(self, listener: Listener, since: float) -> None:
+        """Tell what was missed of somebody, up to their first audio or their leave."""
+        await listener.heard.wait()
+        self.attention.hears_again(listener)
+        until = listener.heard_from or time.time()
+        if until - since > HOLE_LEAST:
+            self._emit(AudioMissed(since, listener.identity, until))
 
     def _metadata_changed(self, _old: str, _new: str) -> None:
         self.changed.set()
@@ -294,14 +303,3 @@ class MeetingRoom:
             self._chat.packet(identity, packet.data)
         else:
             self._emit(DataReceived(time.time(), identity, packet.topic or "", packet.data))
-
-
-def _is_microphone(publication: rtc.TrackPublication) -> bool:
-    return (
-        publication.kind == rtc.TrackKind.KIND_AUDIO
-        and publication.source != rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO
-    )
-
-
-def _is_screen_share(publication: rtc.TrackPublication) -> bool:
-    return publication.source == rtc.TrackSource.SOURCE_SCREENSHARE_AUDIO

@@ -18,9 +18,9 @@ from rich.text import Text
 
 from pipelines.errors import JournalError
 from pipelines.settings import Settings
+from pipelines.transcript.epochs import epoch_of, journals_in
 from pipelines.transcript.flusher import read_checkpoint
 from pipelines.transcript.journal import is_alive, read_journal
-from pipelines.transcript.ledger import epoch_of, journals_in
 from pipelines.transcript.stores.files import FilesStore
 
 _SHORT: Final = 120

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from typing import Any, TypeVar
 
 from agents.audio import Speech
+from agents.listening import Oldest
 from agents.mailbox import Mailbox
 from agents.meeting import RoomMeeting
-from agents.plugin import AudioChunk, MeetingInfo, RpcCall, RpcHandler
+from agents.plugin import AudioChunk, MeetingInfo, RpcCall, RpcHandler, Stored
 from pipelines.events import CaptionFinal, CaptionInterim, Event
 from pipelines.speech.engines import Engines
 
@@ -94,6 +95,18 @@ class ThreadMeeting:
     async def store(self, kind: str, data: Mapping[str, Any]) -> None:
         """Keep a line of the agent's own."""
         await self._over_there(self._inner.store(kind, data))
+
+    async def stored(self) -> Sequence[Stored]:
+        """Return what the agent stored so far."""
+        return await self._over_there(self._inner.stored())
+
+    async def mark_hole(self, identity: str, *, at: float, end: float, reason: str) -> None:
+        """Keep that speech is lost, and tell the room."""
+        await self._over_there(self._inner.mark_hole(identity, at=at, end=end, reason=reason))
+
+    def watch_unsettled(self, oldest: Oldest) -> None:
+        """Have the heartbeat ask how far back unsettled speech reaches."""
+        self._job_loop.call_soon_threadsafe(self._inner.watch_unsettled, oldest)
 
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
         """Return the meeting's finals."""

@@ -21,7 +21,7 @@ from agents.plugin import (
 from agents.spoken_language import METHOD, LanguageSwitch, SpokenLanguages
 from agents.transcriber_settings import TranscriberSettings
 from pipelines.errors import EngineError
-from pipelines.events import CaptionState, iso
+from pipelines.events import CaptionState
 from pipelines.failpoints import failpoint
 from pipelines.speech.stt import RATE, Heard, Interrupted, Lost, Recognition, Recognizer
 from pipelines.transcript.assembler import Assembler
@@ -37,7 +37,7 @@ class Transcriber:
 
     Each participant has one task from join to leave; each span of speech one more until its last
     final. An engine's trouble costs time, not words, as long as it comes back or there is a
-    fallback; else the hole is kept as a note ``hole`` and told to the room.
+    fallback; else the hole is kept and told to the room.
     """
 
     def __init__(self, settings: TranscriberSettings) -> None:
@@ -48,12 +48,13 @@ class Transcriber:
         self._languages = SpokenLanguages()
         self._listening: set[str] = set()
         self._come_back: set[str] = set()
-        self._open: set[Recognition] = set()
+        self._open: dict[Recognition, Assembler] = {}
         self._ending = False
 
     async def run(self, meeting: Meeting) -> None:
         """Transcribe until the meeting ends and the last final is out."""
         await meeting.register_rpc(METHOD, self._languages.called)
+        meeting.watch_unsettled(self._unsettled_since)
         await self._use_engine(meeting)
         async with asyncio.TaskGroup() as tasks:
             async for event in meeting.events():
@@ -187,7 +188,7 @@ class Transcriber:
             engine=self._engine,
             new_segment=meeting.new_segment,
         )
-        self._open.add(recognition)
+        self._open[recognition] = assembler
         if self._ending:
             recognition.hurry(LAST_SECONDS)
         tasks.create_task(self._caption(meeting, recognition, assembler))
@@ -219,7 +220,7 @@ class Transcriber:
             # One span's failure must not end everybody's captions.
             await self._fail(meeting, error)
         finally:
-            self._open.discard(recognition)
+            del self._open[recognition]
             if unsettled := recognition.unsettled:
                 await self._mark_hole(meeting, assembler, *unsettled, "the meeting ended")
             await recognition.aclose()
@@ -228,16 +229,21 @@ class Transcriber:
         self, meeting: Meeting, assembler: Assembler, start: float, end: float, reason: str
     ) -> None:
         log.error("speech lost", extra={"seconds": round(end - start, 3), "cause": reason})
-        await meeting.store(
-            "hole",
-            {
-                "identity": assembler.identity,
-                "track": assembler.track,
-                "from": iso(assembler.began + start),
-                "to": iso(assembler.began + end),
-                "reason": reason,
-            },
+        await meeting.mark_hole(
+            assembler.identity,
+            at=assembler.began + start,
+            end=assembler.began + end,
+            reason=reason,
         )
+
+    def _unsettled_since(self) -> float | None:
+        """Return where the oldest speech begins that would be lost with this job."""
+        begins = (
+            assembler.began + unsettled[0]
+            for recognition, assembler in self._open.items()
+            if (unsettled := recognition.unsettled)
+        )
+        return min(begins, default=None)
 
     async def _fail(self, meeting: Meeting, error: Exception) -> None:
         # Only our own errors are worded without what was said.

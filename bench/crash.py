@@ -1,7 +1,8 @@
-"""Kill the job at a named place, let a new job take over, and count what became of every final.
+"""Kill a process at a named place, let another one go on, and count what became of every final.
 
-The truth is what an independent subscriber logged: every final it saw before and after the crash
-must be in the sealed transcript, once::
+A job that dies is replaced by its worker; a worker that dies is started again, as a supervisor
+would. The truth is what an independent subscriber logged: every final it saw before and after the
+crash must be in the sealed transcript, once::
 
     python -m bench.crash --trials 5 --out out/crash.jsonl
 """
@@ -11,16 +12,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any, Final
 
 from bench.client_processes import PublisherProcess, SubscriberProcess
@@ -28,8 +31,10 @@ from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms
 from bench.script import load_script
 from bench.worker_process import WorkerProcess
+from pipelines.transcript.paths import meeting_key
 
 PASSES: Final[Mapping[str, tuple[int, int]]] = {
+    "replay": (1, 1),  # the longest one first: it takes a second worker
     "engine_final": (1, 2),
     "journal_write": (4, 14),
     "mid_line": (4, 14),
@@ -39,14 +44,15 @@ PASSES: Final[Mapping[str, tuple[int, int]]] = {
     "after_commit": (1, 3),
     "checkpoint": (1, 3),
     "seal": (1, 1),
-    "replay": (1, 1),
 }
 """Failpoint -> the passes one of which is the fatal one: the meeting is under way, or ends."""
 
 UTTERANCES: Final = 3
 
-AT_THE_END: Final = frozenset({"seal", "replay"})
-"""Failpoints that are passed only when the meeting ends."""
+WORKERS: Final = 3
+"""Meetings at a time."""
+
+_SOON: Final = 90.0  # seconds, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ class Trial:
     """What became of the finals of one meeting that was cut by one crash.
 
     Args:
-        failpoint: ``name:n`` as given to the first worker.
-        died: Whether a process of the first worker died by SIGKILL.
+        failpoint: ``name:n``.
+        died: Whether a process of the worker died there.
         seen: Finals the subscriber saw.
         sealed: Finals in the last sealed transcript.
         lost: Segments seen and not sealed, or sealed with another text.
@@ -78,73 +84,79 @@ class Trial:
 
 
 class CrashRun:
-    """Meetings on one livekit-server, each cut by one crash.
+    """One worker; its meetings, one after the other, are each cut by one crash.
 
     Args:
         server: A running server.
         directory: Takes logs and data.
+        name: Of the worker's agent.
     """
 
-    def __init__(self, server: LiveKitServer, directory: Path) -> None:
+    def __init__(self, server: LiveKitServer, directory: Path, name: str) -> None:
         self._server = server
         self._directory = directory
+        self._name = name
+        self._data = directory / "data"
+        self._failpoint = directory / "failpoint"
         self._script = directory / "script.json"
         self._script.write_text(json.dumps(_short_script()))
+        env = {
+            **server.env(),
+            "GREFFIER_AGENT_NAME": name,
+            "GREFFIER_ENGINE": "echo",
+            "GREFFIER_ENGINE_PLUGINS": "echo=pipelines.testing:EchoSTT",
+            "GREFFIER_DATA_DIR": str(self._data),
+            "GREFFIER_RECOVER_INTERVAL": "1",
+            "GREFFIER_FAILPOINT": f"@{self._failpoint}",
+        }
+        self.worker = WorkerProcess(env, log=directory / "worker.log", name=name)
 
     async def trial(self, failpoint: str, *, number: int = 0) -> Trial:
-        """Hold one meeting whose first job dies at ``failpoint`` (``name:n``)."""
+        """Hold one meeting of which a process dies at ``failpoint`` (``name:n``)."""
+        name = failpoint.partition(":")[0]
         room = f"crash-{failpoint.replace(':', '-')}-{number}"
         directory = self._directory / room
         directory.mkdir()
         server = self._server
-        env = {
-            **server.env(),
-            "GREFFIER_AGENT_NAME": room,  # two meetings at a time: each has workers of its own
-            "GREFFIER_ENGINE": "pocketsphinx/en-us",
-            "GREFFIER_DATA_DIR": str(directory / "data"),
-            "GREFFIER_RECOVER_INTERVAL": "1",
-        }
-        at_the_end = failpoint.partition(":")[0] in AT_THE_END
+        subscriber = SubscriberProcess(server.env(), room, directory=directory)
+        people = self._people(room, directory)
         async with Rooms(server.url, server.api_key, server.api_secret) as rooms:
-            await rooms.create(room, departure_timeout=60)
-            with SubscriberProcess(server.env(), room, directory=directory) as subscriber:
+            made = await rooms.create(room, departure_timeout=60)
+            meeting = meeting_key(f"{room}/{made.sid}")
+            with subscriber, people:
                 subscriber.wait_until_joined()
-                armed = {**env, "GREFFIER_FAILPOINT": failpoint}
-                first = WorkerProcess(armed, log=directory / "first.log", name="first worker")
-                with first:
-                    first.wait_until_registered()
-                    await rooms.dispatch(room, room)
-                    fatal = _all_seen(subscriber) if at_the_end else lambda: _has_died(first)
-                    self._speak(room, directory, "before", until=fatal)
-                    if at_the_end:
-                        await rooms.delete(room)
-                        await _until(lambda: _has_died(first), seconds=30)
-                    died = _has_died(first)
-                    first.kill()
-                second = WorkerProcess(env, log=directory / "second.log", name="second worker")
-                with second:
-                    second.wait_until_registered()
-                    if not at_the_end:
-                        await rooms.dispatch(room, room)
-                        self._speak(room, directory, "after", until=_all_seen(subscriber))
-                        await rooms.delete(room)
-                    data = directory / "data"
-                    await _until(lambda: _is_sealed(data), seconds=60)
-        return _compare(failpoint, died, subscriber.finals(), data)
+                self.worker.wait_until_registered()
+                self._failpoint.write_text(failpoint)
+                await rooms.dispatch(room, self._name)
+                if name in {"seal", "replay"}:
+                    await _until(_all_seen(subscriber))
+                if name == "replay":
+                    await self._kill_job_then_worker()
+                if name != "seal":
+                    await _until(self._has_died)
+                    await _until(_all_seen(subscriber))
+                await rooms.delete(room)
+                await _until(lambda: _is_sealed(self._data, meeting))
+        sealed = self._data / "transcripts" / meeting
+        return _compare(failpoint, self._has_died(), subscriber.finals(), sealed)
 
-    def _speak(self, room: str, directory: Path, name: str, *, until: Callable[[], bool]) -> None:
-        """Let people speak to the end, or until ``until``."""
-        publisher = PublisherProcess(
-            self._server.env(),
-            room,
-            *("--script", str(self._script), "--linger", "30"),
-            directory=directory,
-            name=name,
+    async def _kill_job_then_worker(self) -> None:
+        """Let the worker die as it replays what a job left, and start it again."""
+        (job,) = self.worker.job_pids()
+        os.kill(job, signal.SIGKILL)
+        await _until(lambda: not self.worker.running)
+        self.worker.kill()
+        self.worker.start()
+
+    def _has_died(self) -> bool:
+        return not self._failpoint.exists()
+
+    def _people(self, room: str, directory: Path) -> PublisherProcess:
+        """Return people who speak, again and again, once somebody listens."""
+        script = ("--script", str(self._script), "--rounds", "50")
+        return PublisherProcess(
+            self._server.env(), room, *script, "--wait-subscribed", "240", directory=directory
         )
-        with publisher:
-            deadline = time.monotonic() + 90
-            while publisher.running and not until() and time.monotonic() < deadline:
-                time.sleep(0.1)
 
 
 def _short_script() -> dict[str, Any]:
@@ -164,28 +176,25 @@ def _all_seen(subscriber: SubscriberProcess) -> Callable[[], bool]:
     return lambda: len(subscriber.finals()) >= enough
 
 
-def _has_died(worker: WorkerProcess) -> bool:
-    """Tell whether a job of the worker, or the worker itself, was killed."""
-    return worker.returncode is not None or "non-zero exit code -9" in worker.output()
-
-
-def _is_sealed(data: Path) -> bool:
+def _is_sealed(data: Path, meeting: str) -> bool:
     """Tell whether there is a seal and nothing is left to seal."""
-    journals = (data / "journal").glob("*/*.jsonl")
-    return any(data.glob("transcripts/*/seal-*/seal.json")) and not any(journals)
+    journals = data.glob(f"journal/{meeting}/*.jsonl")
+    return any(data.glob(f"transcripts/{meeting}/seal-*/seal.json")) and not any(journals)
 
 
-async def _until(condition: Callable[[], bool], *, seconds: float) -> None:
+async def _until(condition: Callable[[], bool]) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(_SOON):
             while not condition():  # noqa: ASYNC110 - files and processes give no event
                 await asyncio.sleep(0.1)
 
 
-def _compare(failpoint: str, died: bool, seen: Sequence[Mapping[str, Any]], data: Path) -> Trial:
+def _compare(
+    failpoint: str, died: bool, seen: Sequence[Mapping[str, Any]], directory: Path
+) -> Trial:
     """Hold the last seal against what the subscriber logged."""
     seals = sorted(
-        data.glob("transcripts/*/seal-*/transcript.json"),
+        directory.glob("seal-*/transcript.json"),
         key=lambda path: int(path.parent.name.removeprefix("seal-")),
     )
     segments = json.loads(seals[-1].read_text())["segments"] if seals else []
@@ -210,13 +219,24 @@ def schedule(trials: int, seed: int) -> list[str]:
 
 
 def run(failpoints: Sequence[str], directory: Path, server: LiveKitServer) -> Iterator[Trial]:
-    """Hold a meeting for each failpoint, two at a time, and yield what became of each."""
-    crashes = CrashRun(server, directory)
+    """Hold a meeting for each failpoint, some at a time, and yield what became of each."""
+    free: Queue[CrashRun] = Queue()
 
     def hold(number: int, failpoint: str) -> Trial:
-        return asyncio.run(crashes.trial(failpoint, number=number))
+        crashes = free.get()
+        try:
+            return asyncio.run(crashes.trial(failpoint, number=number))
+        finally:
+            free.put(crashes)
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ExitStack() as stack:
+        for number in range(WORKERS):
+            own = directory / f"crash-{number}"
+            own.mkdir()
+            crashes = CrashRun(server, own, own.name)
+            stack.enter_context(crashes.worker)
+            free.put(crashes)
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=WORKERS))
         yield from pool.map(hold, range(len(failpoints)), failpoints)
 
 

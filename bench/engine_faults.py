@@ -148,7 +148,6 @@ async def run_case(case: Case, *, words: int = WORDS, faster: float = 1.0) -> Ou
                         await asyncio.sleep(0.05)
             over.set()
         lost, doubled = lost_and_doubled(said, meeting.words)
-        holes = [note for kind, note in meeting.notes if kind == "hole"]
         usage = dict(meeting.notes)["engine_seconds"]
         finals = {word: at for at, final in meeting.finals for word in final.text.split()}
         began = ended_at - len(samples) / RATE / faster
@@ -163,7 +162,7 @@ async def run_case(case: Case, *, words: int = WORDS, faster: float = 1.0) -> Ou
             doubled,
             max(delays, default=None),
             meeting.told,
-            len(holes),
+            len(meeting.holes),
             troubled.counts.refused,
             sum(server.counts.open_sockets for server in servers.values()),
             usage,

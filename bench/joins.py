@@ -26,6 +26,7 @@ from typing import Any, Final
 import psutil
 from livekit import rtc
 from livekit.agents import stt
+from pydantic import SecretStr
 
 from agents.audio import Listener
 from agents.ear import Ear
@@ -134,6 +135,8 @@ async def hold(
     room = f"joins-{secrets.token_hex(3)}"
     settings = Settings(
         livekit_url=server.url,
+        livekit_api_key=server.api_key,
+        livekit_api_secret=SecretStr(server.api_secret),
         data_dir=directory / "data",
         engine="echo",
         allowed_engines=("echo",),

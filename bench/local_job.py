@@ -12,7 +12,7 @@ from livekit import rtc
 from livekit.agents import JobContext
 from livekit.protocol.agent import Job
 
-from agents.dispatch import EPOCH, JOB_KEY
+from agents.identity import EPOCH, JOB_KEY
 from agents.job import MeetingJob
 from agents.registry import load_specs
 from bench.rooms import Rooms

@@ -25,9 +25,9 @@ import numpy as np
 import psutil
 
 from agents.plugin import AudioChunk, SpeechEnded, SpeechStarted
-from bench.audio_file import read_samples
-from bench.child_process import ROOT, ChildProcess
+from bench.child_process import ChildProcess
 from bench.scripted_meeting import CHUNK, ScriptedMeeting, Speech, lost_and_doubled
+from bench.voice import voice
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
 from pipelines.speech.heard import RATE, Samples
@@ -40,9 +40,6 @@ AHEAD: Final = 60.0
 """Seconds of audio that may wait for the engine: who speaks in real time is never so far ahead."""
 PIECE: Final = 30.0
 """Seconds of audio that are made at a time."""
-CLIPS: Final = sorted((ROOT / "bench" / "speech").glob("*.ogg"))
-_SPEECH_BELOW: Final = 4600.0  # Hz; the tones are above
-_LOUD: Final = 1500.0  # a 20 ms step below this level of speech is a pause, and is left out
 
 Sound = Callable[[float], Samples]
 """Takes seconds from the start, returns the next ``PIECE`` of sound."""
@@ -77,17 +74,6 @@ class Outcome:
     told: list[str] = field(default_factory=list)
     memory: list[tuple[float, float, float]] = field(default_factory=list)
     took: float = 0.0
-
-
-def voice() -> Samples:
-    """Return real speech without its pauses and without what lies above 4.6 kHz."""
-    samples = np.concatenate([read_samples(path, RATE) for path in CLIPS]).astype(np.float64)
-    step = RATE // 50
-    steps = samples[: len(samples) // step * step].reshape(-1, step)
-    loud = steps[np.sqrt(np.mean(steps**2, axis=1)) > _LOUD].ravel()
-    spectrum = np.fft.rfft(loud)
-    spectrum[np.fft.rfftfreq(len(loud), 1 / RATE) > _SPEECH_BELOW] = 0.0
-    return np.fft.irfft(spectrum, len(loud)).astype(np.int16)
 
 
 class CodedVoice:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, Final
 
-from pipelines.events import CaptionFinal
-from pipelines.transcript.line import Line, LineKind, final_data
+from pipelines.events import CaptionFinal, Hole, HoleCause
+from pipelines.transcript.line import Line, LineKind, final_data, hole_data
 
 STARTED: Final = 1_790_000_000.0
 """Start of the meeting, Unix seconds."""
@@ -43,8 +43,8 @@ def meeting_lines(meeting: str, epoch: int, *, lines: int, seed: int) -> Iterato
     at, index, segment, revision, speaker = STARTED, 0, 0, 0, "ada"
     for _ in range(lines - 2):
         at += chance.uniform(0.2, 4.0)
-        kinds: list[LineKind] = ["final", "note", "state", "person"]
-        match chance.choices(kinds, [20, 2, 1, 1])[0]:
+        kinds: list[LineKind] = ["final", "note", "state", "person", "hole"]
+        match chance.choices(kinds, [20, 2, 1, 1, 1])[0]:
             case "note":
                 data = {"n": index, "words": chance.choices(_WORDS, k=3)}
                 yield line("note", at, {"agent": "metadata", "kind": "speech", "data": data})
@@ -53,6 +53,9 @@ def meeting_lines(meeting: str, epoch: int, *, lines: int, seed: int) -> Iterato
             case "person":
                 identity, name = chance.choice(list(_PEOPLE.items()))
                 yield line("person", at, {"identity": identity, "name": name})
+            case "hole":
+                hole = Hole(at, at + 2.5, HoleCause.ENGINE, ("емма",), "no answer in 15 s")
+                yield line("hole", at, hole_data(hole, meeting_start=STARTED))
             case _:
                 index += 1
                 if segment and chance.random() < 1 / 12:

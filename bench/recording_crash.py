@@ -1,8 +1,8 @@
-"""Kill a collector at a named place, go on as La Suite Meet would, and look at the file.
+"""Kill a collector at a named place, and look at the file of its recording.
 
-While people speak, the recording's next dispatch goes on; at the end there is none, and the next
-start completes the file. The truth is what the publisher logged: every sentence that was over
-before the crash, or begun after the next job was there, must be in the file, once::
+While people speak, its worker brings another one; at the end the worker itself completes the file.
+The truth is what the publisher logged: every sentence that was over before the crash, or begun
+after the next job was there, must be in the file, once::
 
     python -m bench.recording_crash --trials 3
 """
@@ -59,16 +59,14 @@ SETTLED: Final = 1.0
 """Seconds by which a sentence must be clear of the crash, or of the next job's arrival, to count:
 an end is found half a second after it."""
 
-_DIED: Final = "non-zero exit code -9"
-
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What became of one recording.
 
     Args:
-        failpoint: ``name:n`` as given to the first worker.
-        died: Whether its job died there.
+        failpoint: ``name:n``.
+        died: Whether the job died there.
         spoken: Sentences that count.
         missed: Those of them that are not in the file.
         false: Spans in the file in which nobody spoke.
@@ -114,33 +112,36 @@ class RecordingCrash:
             "GREFFIER_DATA_DIR": str(directory / "data"),
             "GREFFIER_RECOVER_INTERVAL": "1",
         }
+        armed = directory / "failpoint"
+        armed.write_text(failpoint)
+        env["GREFFIER_FAILPOINT"] = f"@{armed}"
         at_the_end = failpoint.partition(":")[0] in AT_THE_END
         livekit, room = self._livekit, str(uuid.uuid4())
         async with Rooms(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
             backend = MeetBackend(rooms, self._s3, collector=name)
             people = _speaker(livekit.env(), room, directory)
-            armed = {**env, "GREFFIER_FAILPOINT": failpoint}
-            with MeetAgentProcess(COLLECTOR, armed, log=directory / "first.log") as first:
-                first.wait_until_registered()
+            with MeetAgentProcess(COLLECTOR, env, log=directory / "worker.log") as worker:
+                worker.wait_until_registered()
                 recording = await backend.start_recording(room)
                 with suppress(TimeoutError):  # It may have died on its way.
                     await backend.wait_for_agent(recording)
                 with people:
-                    died = await self._cut(first, people, backend, recording, at_the_end)
-                    first.kill()
-                    cut_at = _last_written(directory / "data")
-                    second = MeetAgentProcess(COLLECTOR, env, log=directory / "second.log")
-                    with second:
-                        second_part = await self._go_on(
-                            second, people, backend, recording, at_the_end
-                        )
-                        await _until(lambda: self._is_done(backend, recording, directory), 60)
+                    if at_the_end:
+                        await _until(lambda: len(people.truth("speech_ended")) >= 2, 60)
+                        await asyncio.sleep(SETTLED)
+                        await backend.stop_recording(recording)
+                    await _until(lambda: not armed.exists(), 60)
+                    cut_at = time.time()
+                    second_part = (inf, inf)
+                    if not at_the_end:
+                        second_part = await self._go_on(people, backend, recording)
+                    await _until(lambda: self._is_done(backend, recording, directory), 60)
         spans = spoken_spans(people.truth())
         counted = [one for one in spans if _counts(one, cut_at, *second_part)]
         found = found_spans(backend.read(recording))
         return Trial(
             failpoint=failpoint,
-            died=died,
+            died=not armed.exists(),
             spoken=len(counted),
             missed=compare(counted, found).missed,
             false=compare(spans, found).false,
@@ -148,42 +149,20 @@ class RecordingCrash:
         )
 
     @staticmethod
-    async def _cut(
-        first: MeetAgentProcess,
-        people: PublisherProcess,
-        backend: MeetBackend,
-        recording: Recording,
-        at_the_end: bool,
-    ) -> bool:
-        if at_the_end:
-            await _until(lambda: len(people.truth("speech_ended")) >= 2, 60)
-            await asyncio.sleep(SETTLED)
-            await backend.stop_recording(recording)
-        await _until(lambda: _has_died(first), 60)
-        return _has_died(first)
-
-    @staticmethod
     async def _go_on(
-        second: MeetAgentProcess,
-        people: PublisherProcess,
-        backend: MeetBackend,
-        recording: Recording,
-        at_the_end: bool,
+        people: PublisherProcess, backend: MeetBackend, recording: Recording
     ) -> tuple[float, float]:
-        """Let the next worker do its part; return from when to when it listened, Unix seconds."""
-        await asyncio.to_thread(second.wait_until_registered)
-        if at_the_end:
-            return inf, inf
+        """Let the next job do its part; return from when to when it listened, Unix seconds."""
         ghosts = {one.sid for one in await backend.agents(recording.room)}
-        await backend.start_recording(recording.room, recording=recording.id)
 
         async def is_back() -> bool:
             return bool({one.sid for one in await backend.agents(recording.room)} - ghosts)
 
-        while not await is_back():  # noqa: ASYNC110 - it is in another process
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while not await is_back():  # noqa: ASYNC110 - it is in another process
+                await asyncio.sleep(0.1)
         await asyncio.sleep(SETTLED)
-        back_at = people.truth("speech_started")[-1]["at"]
+        back_at = time.time()
         enough = len(people.truth("speech_ended")) + 2
         await _until(lambda: len(people.truth("speech_ended")) >= enough, 60)
         await asyncio.sleep(SETTLED)
@@ -209,16 +188,6 @@ def _speaker(env: Mapping[str, str], room: str, directory: Path) -> PublisherPro
     path.write_text(json.dumps(script))
     options = ("--script", str(path), "--rounds", "50", "--queue-ms", "20")
     return PublisherProcess(env, room, *options, directory=directory)
-
-
-def _has_died(worker: MeetAgentProcess) -> bool:
-    return worker.returncode is not None or _DIED in worker.output()
-
-
-def _last_written(data: Path) -> float:
-    """Return when the dead job last wrote to a journal, Unix seconds; infinity where it is gone."""
-    times = [path.stat().st_mtime for path in (data / "journal").glob("*/*.jsonl")]
-    return max(times, default=inf)
 
 
 def _counts(span: Span, cut_at: float, back_at: float, stopped_at: float) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -20,9 +20,11 @@ from agents.plugin import (
     RpcHandler,
     SpeechEnded,
     SpeechStarted,
+    Stored,
 )
 from agents.transcriber import Transcriber
 from agents.transcriber_settings import TranscriberSettings
+from pipelines.events import Hole, HoleCause
 from pipelines.speech.engines import Engines
 from pipelines.speech.heard import RATE, Samples
 
@@ -41,7 +43,8 @@ class ScriptedMeeting:
         speeches: Speaker -> what they say.
         info: The meeting.
 
-    ``finals`` and ``notices`` hold (seconds since the start, what); ``notes`` what was stored.
+    ``finals`` and ``notices`` hold (seconds since the start, what); ``notes`` what was stored;
+    ``holes`` what was lost; ``unsettled_since`` tells where unsettled speech begins.
     """
 
     engines: Engines
@@ -51,6 +54,8 @@ class ScriptedMeeting:
     interims: int = 0
     notices: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     notes: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+    unsettled_since: Callable[[], float | None] = lambda: None
     rpc: dict[str, RpcHandler] = field(default_factory=dict)
     inbox: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
     _segments: count[int] = field(default_factory=count)
@@ -117,6 +122,18 @@ class ScriptedMeeting:
     async def store(self, kind: str, data: Mapping[str, Any]) -> None:
         """Take a note."""
         self.notes.append((kind, data))
+
+    async def stored(self) -> Sequence[Stored]:
+        """Return nothing: nobody was here before."""
+        return []
+
+    async def mark_hole(self, identity: str, *, at: float, end: float, reason: str) -> None:
+        """Take a hole."""
+        self.holes.append(Hole(at, end, HoleCause.ENGINE, (identity,), reason))
+
+    def watch_unsettled(self, oldest: Callable[[], float | None]) -> None:
+        """Take what tells how far back unsettled speech reaches."""
+        self.unsettled_since = oldest
 
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
         """Return the finals."""

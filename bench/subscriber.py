@@ -26,6 +26,9 @@ TOPICS = {"lk.transcription": "caption", "greffier.status": "status"}
 """Text stream topic -> the event under which its messages are logged."""
 
 
+_REJOIN = 0.3  # seconds
+
+
 class Subscriber:
     """Logs captions, status messages, and who comes and goes.
 
@@ -85,6 +88,16 @@ class Subscriber:
         self.disconnected.set()
 
 
+async def stay(rooms: Rooms, room_name: str, identity: str, log: JsonLines, key: str = "") -> None:
+    """Subscribe, and again whenever the room is gone or can't be joined, until cancelled."""
+    while True:
+        try:
+            await subscribe(rooms, room_name, identity, log, key)
+        except* rtc.ConnectError as error:
+            log.write("not_connected", at=time.time(), cause=str(error.exceptions[0]))
+        await asyncio.sleep(_REJOIN)
+
+
 async def subscribe(
     rooms: Rooms, room_name: str, identity: str, log: JsonLines, key: str = ""
 ) -> None:
@@ -111,10 +124,12 @@ def main() -> int:
     parser.add_argument("--log", type=Path, required=True, help="JSON Lines with what it received")
     parser.add_argument("--identity", default="reader")
     parser.add_argument("--key", default="", help="of end-to-end encryption")
+    parser.add_argument("--stay", action="store_true", help="join again when the room is gone")
     options = parser.parse_args()
     rooms = Rooms.from_environment()
+    take_part = stay if options.stay else subscribe
     with JsonLines(options.log) as log:
-        run_until_stopped(subscribe(rooms, options.room, options.identity, log, options.key))
+        run_until_stopped(take_part(rooms, options.room, options.identity, log, options.key))
     return 0
 
 

@@ -38,8 +38,8 @@ class WorkerProcess(ChildProcess):
         super().__init__(name, command, log=log, env={**callers, **env})
         self._port = urlsplit(env["LIVEKIT_URL"]).port
 
-    def wait_until_registered(self, *, timeout: float = 60.0) -> Self:
-        """Return when LiveKit has taken it, 4 to 6 s after its start.
+    def wait_until_registered(self, *, timeout: float = 180.0) -> Self:
+        """Return when LiveKit has taken it, 4 to 6 s after its start on an idle machine.
 
         Raises:
             ChildError: It ended, or ``timeout`` seconds passed.

@@ -13,6 +13,8 @@
        |- StoreRefusedError       asking again at once can't help (wrong key, not found)
     |- JournalError           journals can't be read
     |- MeetingEndedError      something was to be kept after the end
+    |- LeaseError             leases can't be read or written
+    |- HeldError              somebody else holds the lease
     |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
 
@@ -20,6 +22,11 @@ Only ``worker.py`` ends a process.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.lease import Lease
 
 
 class GreffierError(Exception):
@@ -69,8 +76,25 @@ class MeetingEndedError(GreffierError):
     """The meeting has ended; nothing more is kept of it."""
 
 
+class LeaseError(GreffierError):
+    """Leases can't be read or written: whoever keeps them is not there, or refuses."""
+
+
+class HeldError(GreffierError):
+    """Somebody else holds the lease."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__()
+        self.lease = lease
+
+
 class FencedError(GreffierError):
     """A newer epoch serves the meeting."""
+
+    def __init__(self, lease: Lease | None = None) -> None:
+        super().__init__()
+        self.lease = lease
+        """The one that fences, where a lease does."""
 
 
 class PluginError(GreffierError):

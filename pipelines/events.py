@@ -36,6 +36,14 @@ class CaptionState(StrEnum):
     NOT_KEPT = "not kept"
 
 
+class HoleCause(StrEnum):
+    """Why nobody listened."""
+
+    RESTART = "restart"
+    ENGINE = "engine"
+    NETWORK = "network"
+
+
 @dataclass(frozen=True, slots=True)
 class ParticipantJoined:
     """Somebody is in the room; also sent for those who were there before the agent."""
@@ -98,6 +106,15 @@ class SpeechEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioMissed:
+    """A participant's microphone was open from ``at`` to ``end``, and no audio of it came."""
+
+    at: float
+    identity: str
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionInterim:
     """The engine's present guess for a segment; replaced by the next one or by the final."""
 
@@ -138,6 +155,26 @@ class CaptionFinal:
     engine: str = ""
     revision: int = 0
     index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Speech may be missing: whatever was said, nobody heard or understood it.
+
+    Args:
+        at: When it began, Unix seconds.
+        end: When somebody listened again, Unix seconds.
+        cause: ``restart``: the job was replaced; ``engine``: the speech engine did not answer;
+            ``network``: no audio came.
+        speakers: Whose speech; empty: everybody's.
+        reason: In words for people, without anything that was said; or empty.
+    """
+
+    at: float
+    end: float
+    cause: HoleCause
+    speakers: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +230,7 @@ Event = (
     | MicrophoneUnmuted
     | SpeechStarted
     | SpeechEnded
+    | AudioMissed
     | CaptionInterim
     | CaptionFinal
     | ChatReceived

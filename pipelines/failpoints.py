@@ -1,14 +1,16 @@
 """Die at a named place, for the tests that prove nothing is lost.
 
 ``GREFFIER_FAILPOINT=name[:n]`` makes the process send itself SIGKILL the n-th time (1 by default)
-it passes ``failpoint("name")``. Unset, a failpoint is one comparison.
+it passes ``failpoint("name")``. With ``@file``, the file says ``name[:n]`` for as long as it is
+there, and who dies takes it away: whoever takes over lives. Unset, a failpoint is one comparison.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from itertools import count
+from collections import Counter
+from pathlib import Path
 from typing import Final, Literal, get_args
 
 FailpointName = Literal[
@@ -30,14 +32,35 @@ FAILPOINTS: Final = get_args(FailpointName)
 
 class _Armed:
     def __init__(self, setting: str) -> None:
-        name, _, times = setting.partition(":")
-        self.name = name
-        self._passes = count(1)
-        self._fatal_pass = int(times) if times.isdecimal() else 1
+        self.by = setting
+        self._file = Path(setting[1:]) if setting.startswith("@") else None
+        self._passes: Counter[str] = Counter()
+
+    def name(self) -> str:
+        return self._now().partition(":")[0]
 
     def passed(self) -> None:
-        if next(self._passes) == self._fatal_pass:
+        now = self._now()
+        self._passes[now] += 1
+        times = now.partition(":")[2]
+        if self._passes[now] == (int(times) if times.isdecimal() else 1) and self._is_first():
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _now(self) -> str:
+        if self._file is None:
+            return self.by
+        try:
+            return self._file.read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _is_first(self) -> bool:
+        try:
+            if self._file:
+                self._file.unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
 
 # The one read of the environment outside the settings: a failpoint must be armed before anything
@@ -47,10 +70,10 @@ _armed = _Armed(os.environ.get("GREFFIER_FAILPOINT", ""))
 
 def failpoint(name: FailpointName) -> None:
     """Die here if ``GREFFIER_FAILPOINT`` says so."""
-    if _armed.name == name:
+    if armed(name):
         _armed.passed()
 
 
 def armed(name: FailpointName) -> bool:
     """Tell whether ``name`` is the failpoint that is set: for code that must prepare to die."""
-    return _armed.name == name
+    return bool(_armed.by) and _armed.name() == name

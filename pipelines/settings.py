@@ -26,7 +26,9 @@ from pydantic_settings import (
 from pipelines.errors import SettingsError
 from pipelines.failpoints import FAILPOINTS
 from pipelines.la_suite import COLLECTOR, PROFILES, ProfileName, profile_values
+from pipelines.lease_settings import LeaseSettings
 from pipelines.store_settings import StoreSettings
+from pipelines.transcript.stores.address import StoreAddress
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -35,7 +37,7 @@ CaptionFormatName = Literal["text-stream", "legacy", "meetai"]
 VadName = Literal["native", "silero"]
 
 
-class Settings(StoreSettings, BaseSettings):
+class Settings(LeaseSettings, StoreSettings, BaseSettings):
     """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.
 
     Three are LiveKit's own and are read under LiveKit's names.
@@ -219,7 +221,7 @@ class Settings(StoreSettings, BaseSettings):
     )
     failpoint: str = Field(
         default="",
-        description="For tests: die at a named place, `name[:n]`.",
+        description="For tests: die at a named place, `name[:n]` or `@file`.",
     )
 
     @field_validator(
@@ -254,7 +256,7 @@ class Settings(StoreSettings, BaseSettings):
     @classmethod
     def _is_failpoint(cls, value: str) -> str:
         name = value.partition(":")[0]
-        if name and name not in FAILPOINTS:
+        if name and not name.startswith("@") and name not in FAILPOINTS:
             raise ValueError(f"no failpoint {name!r}; there are {', '.join(FAILPOINTS)}")
         return value
 
@@ -271,6 +273,14 @@ class Settings(StoreSettings, BaseSettings):
     def agent_presets(self) -> Mapping[str, Mapping[str, Any]]:
         """Settings that an agent starts from where the room's metadata does not say."""
         return {"metadata": {"chat": self.keep_chat}}
+
+    @property
+    def lease_place(self) -> StoreAddress | None:
+        """The Redis that keeps the leases; None where files do."""
+        if isinstance(self.leases, StoreAddress):
+            return self.leases
+        redis = (store for store in self.stores if store.kind == "redis" and not self.leases)
+        return next(redis, None)
 
     @property
     def journal_dir(self) -> Path:

@@ -17,6 +17,7 @@ from agents.doctor.installation import (
     check_plugins,
     check_settings,
 )
+from agents.doctor.leases import check_leases
 from agents.doctor.livekit_server import check_livekit
 from agents.doctor.stores import check_stores
 from agents.plugin import AgentSpec
@@ -50,6 +51,7 @@ async def diagnose(
         check_journal(settings.journal_dir),
         check_files_store(settings.store_dir),
         *await check_stores(settings),
+        await check_leases(settings),
         *await check_livekit(settings),
     ]
 

@@ -23,6 +23,7 @@ from pipelines.speech.backlog import Backlog
 from pipelines.speech.batch import BatchSource
 from pipelines.speech.breaker import Breaker, State
 from pipelines.speech.cutter import Cutter
+from pipelines.speech.deepgram_end import watch_messages
 from pipelines.speech.engine_failure import (
     CircuitOpenError,
     EngineSilentError,
@@ -185,7 +186,7 @@ class EngineStream:
     @property
     def certain(self) -> bool:
         """See ``Source``: LiveKit's Deepgram plugin tells no broken connection once it closes."""
-        return not self._counts_answers
+        return self._all_heard or not self._counts_answers
 
     def __init__(
         self,
@@ -208,10 +209,19 @@ class EngineStream:
         self._speech = 0.0  # seconds of it to which there was no answer
         self._answered = False
         self._opened_at = self._answered_at = _now()
+        self._all_heard = False
+        self._last = stt.SpeechEvent(type=stt.SpeechEventType.END_OF_SPEECH)
         self._timeout: asyncio.Timeout | None = None
         self._stream = engine.stream(
             conn_options=APIConnectOptions(max_retry=0, timeout=CONNECT_TIMEOUT)
         )
+        if counts_answers:
+            watch_messages(
+                self._stream,
+                answered=self._note_answer,
+                ended=lambda: self._ended,
+                last=self._last,
+            )
 
     def push(self, samples: Samples, *, speech: float = 1.0) -> None:
         """See ``Source``."""
@@ -253,6 +263,9 @@ class EngineStream:
                 raise EngineSilentError from None
             finally:
                 self._timeout = None
+            if event is self._last:
+                self._all_heard = True
+                break
             heard = self._read(event)
             if heard is not None:
                 yield heard
@@ -273,6 +286,9 @@ class EngineStream:
             # Speech that is said again comes faster than it was spoken: give it time.
             return self._answered_at + self._patience
         return None
+
+    def _note_answer(self) -> None:
+        self._answered = True
 
     def _limit(self) -> None:
         until = self._until()

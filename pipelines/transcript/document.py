@@ -18,6 +18,9 @@ from pydantic import BaseModel, Field
 from pipelines.events import iso
 from pipelines.transcript.line import Line, distinct
 
+JOINED_MS: Final = 500
+"""Less than this between two holes holds no word."""
+
 # JSON can say a lone surrogate ("\ud800"), UTF-8 can't.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -42,6 +45,22 @@ class Segment(BaseModel, frozen=True):
     language: str = Field(description="BCP 47 tag, or empty where the engine does not tell.")
     engine: str = Field(description="The speech engine, e.g. `pocketsphinx/en-us`.")
     revision: int = Field(description="0, or counted up when the segment was corrected.")
+
+
+class Hole(BaseModel, frozen=True):
+    """Speech may be missing here: whatever was said, nobody heard or understood it."""
+
+    start_ms: int = Field(ge=0, description="Its start, ms from the start of the meeting.")
+    end_ms: int = Field(ge=0, description="Its end, ms; never before `start_ms`.")
+    start: str = Field(description="Its start, UTC, ISO 8601 with milliseconds.")
+    cause: str = Field(
+        description="`restart`: the agent was replaced; `engine`: the speech engine did not "
+        "answer; `network`: no audio came."
+    )
+    speakers: tuple[Person, ...] = Field(
+        description="Whose speech may be missing; empty: everybody's."
+    )
+    reason: str = Field(description="In words for people, or empty.")
 
 
 class Note(BaseModel, frozen=True):
@@ -78,6 +97,11 @@ class TranscriptDocument(BaseModel, frozen=True, title="Greffier transcript"):
         description="Everyone who spoke, in the order of their first words."
     )
     segments: tuple[Segment, ...] = Field(description="In the order of their start.")
+    holes: tuple[Hole, ...] = Field(
+        default=(),
+        description="In the order of their start. Segments may lie in one: it tells where speech "
+        "may be missing, not that all of it is.",
+    )
     notes: tuple[Note, ...] = Field(description="In the order of time.")
 
 
@@ -114,6 +138,7 @@ def build_document(lines: Iterable[Line], *, seal: int) -> TranscriptDocument:
         participants=_people(dict.fromkeys([*came, *spoke]), names),
         speakers=_people(spoke, names),
         segments=segments,
+        holes=_holes(facts, start=start, names=names),
         notes=tuple(
             Note(
                 agent=line.data["agent"],
@@ -165,16 +190,18 @@ def _people(identities: Iterable[str], names: dict[str, str]) -> tuple[Person, .
     return tuple(Person(identity=it, name=names.get(it, it)) for it in identities)
 
 
+def _began(facts: Sequence[Line]) -> dict[int, float]:
+    """Return epoch -> start of the meeting as that epoch knew it, from which its times count."""
+    return {line.epoch: line.data["started_at"] for line in facts if line.kind == "opened"}
+
+
 def _segments(facts: Sequence[Line], *, start: float, names: dict[str, str]) -> tuple[Segment, ...]:
     finals: dict[str, tuple[Line, float]] = {}
-    began: dict[int, float] = {}
+    began = _began(facts)
     for line in facts:
-        if line.kind == "opened":
-            began[line.epoch] = line.data["started_at"]
-        elif line.kind == "final":
+        if line.kind == "final":
             other, _ = finals.get(line.data["segment"], (None, 0.0))
             if other is None or line.data["revision"] > other.data["revision"]:
-                # Its times count from the start of the meeting as its own epoch knew it.
                 finals[line.data["segment"]] = (line, began.get(line.epoch, start))
     kept = [
         _segment(line, start=start, offset_ms=round((known_start - start) * 1000), names=names)
@@ -183,6 +210,71 @@ def _segments(facts: Sequence[Line], *, start: float, names: dict[str, str]) -> 
     ]
     # Stable: where starts are equal, the segment that was kept first comes first.
     return tuple(sorted(kept, key=lambda segment: segment.start_ms))
+
+
+def _holes(facts: Sequence[Line], *, start: float, names: dict[str, str]) -> tuple[Hole, ...]:
+    began = _began(facts)
+    holes = (
+        _hole(line, start=start, began=began.get(line.epoch, start), names=names)
+        for line in facts
+        if line.kind == "hole"
+    )
+    return merged(holes)
+
+
+def merged(holes: Iterable[Hole]) -> tuple[Hole, ...]:
+    """Return the holes in the order of their start, each stretch of missing speech once.
+
+    Of one cause, those of the same people that overlap or are less than ``JOINED_MS`` apart are
+    one. One that lies wholly in another, of the same people or of more, says nothing new.
+    """
+    joined: list[Hole] = []
+    for hole in sorted(holes, key=lambda hole: (hole.start_ms, -hole.end_ms)):
+        place = next((n for n, other in enumerate(joined) if _goes_on(other, hole)), None)
+        if place is None:
+            joined.append(hole)
+        else:
+            end_ms = max(joined[place].end_ms, hole.end_ms)
+            joined[place] = joined[place].model_copy(update={"end_ms": end_ms})
+    return tuple(
+        hole
+        for n, hole in enumerate(joined)
+        if not any(
+            _lies_in(hole, other) and (n > m or not _lies_in(other, hole))
+            for m, other in enumerate(joined)
+            if n != m
+        )
+    )
+
+
+def _goes_on(before: Hole, hole: Hole) -> bool:
+    return (before.cause, _identities(before)) == (hole.cause, _identities(hole)) and (
+        hole.start_ms <= before.end_ms + JOINED_MS
+    )
+
+
+def _lies_in(hole: Hole, other: Hole) -> bool:
+    concerned = not other.speakers or (
+        bool(hole.speakers) and _identities(hole) <= _identities(other)
+    )
+    return concerned and other.start_ms <= hole.start_ms and hole.end_ms <= other.end_ms
+
+
+def _identities(hole: Hole) -> frozenset[str]:
+    return frozenset(person.identity for person in hole.speakers)
+
+
+def _hole(line: Line, *, start: float, began: float, names: dict[str, str]) -> Hole:
+    offset_ms = round((began - start) * 1000)
+    start_ms = max(0, line.data["start_ms"] + offset_ms)
+    return Hole(
+        start_ms=start_ms,
+        end_ms=max(start_ms, line.data["end_ms"] + offset_ms),
+        start=iso(start + start_ms / 1000),
+        cause=line.data["cause"],
+        speakers=_people(line.data["speakers"], names),
+        reason=line.data.get("reason", ""),
+    )
 
 
 def _segment(line: Line, *, start: float, offset_ms: int, names: dict[str, str]) -> Segment:

@@ -31,24 +31,24 @@ START: Final = Cursor(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some finals, and where the next page begins: None where nothing follows now."""
+    """Some finals and holes, and where the next page begins: None where nothing follows now."""
 
-    finals: Sequence[Line]
+    lines: Sequence[Line]
     next: Cursor | None
 
 
-def page_of(finals: Iterable[Line], *, after: Cursor, limit: int, size: int) -> Page:
+def page_of(lines: Iterable[Line], *, after: Cursor, limit: int, size: int) -> Page:
     """Return the page that follows ``after``.
 
     Args:
-        finals: Lines of kind ``final`` in order of (epoch, sequence).
+        lines: Lines of kind ``final`` and ``hole`` in order of (epoch, sequence).
         after: The last line that the reader has.
-        limit: Most finals in a page, at least 1.
-        size: Most bytes of their data, as JSON; a page has one final even if it is longer.
+        limit: Most lines in a page, at least 1.
+        size: Most bytes of their data, as JSON; a page has one line even if it is longer.
     """
     page: list[Line] = []
     taken = 0
-    for line in finals:
+    for line in lines:
         if line.key <= after:
             continue
         taken += len(line.encode())
@@ -88,7 +88,8 @@ def page_message(
     return {
         "version": VERSION,
         "meeting": meeting,
-        "segments": [_segment(line, started_at) for line in page.finals],
+        "segments": [_segment(line, started_at) for line in page.lines if line.kind == "final"],
+        "holes": [_hole(line, started_at) for line in page.lines if line.kind == "hole"],
         "next": page.next and page.next._asdict(),
         "interims": [] if page.next else [_interim(caption) for caption in interims],
     }
@@ -102,6 +103,17 @@ def _segment(line: Line, started_at: float) -> Mapping[str, Any]:
         "sequence": line.sequence,
         **{key: data[key] for key in told},
         "language": data["language"],
+        "start": iso(started_at + data["start_ms"] / 1000),
+    }
+
+
+def _hole(line: Line, started_at: float) -> Mapping[str, Any]:
+    data = line.data
+    return {
+        "epoch": line.epoch,
+        "sequence": line.sequence,
+        **{key: data[key] for key in ("start_ms", "end_ms", "cause", "speakers")},
+        "reason": data.get("reason", ""),
         "start": iso(started_at + data["start_ms"] / 1000),
     }
 

@@ -14,8 +14,10 @@ import fcntl
 import logging
 import os
 import sys
+import time
 from bisect import bisect_right
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 
 RECENT: Final = 2_000
 """Lines held in memory for stores that keep up; one that does not reads the file."""
+
+SIGN_INTERVAL: Final = 1.0
+"""Seconds between two signs of life of a writer that has nothing to write."""
 
 MARK_EVERY: Final = 500
 """Lines between two known places in the file: a reader that is behind begins at one."""
@@ -46,6 +51,7 @@ class Journal:
         self._torn = False
         self._unsynced = False
         self._unsyncable = False
+        self._signed = 0.0
         self._pending: deque[bytes] = deque()
         self._recent: deque[Line] = deque(maxlen=RECENT)
         self._marks: list[tuple[int, int]] = [(0, 0)]
@@ -85,7 +91,8 @@ class Journal:
     def sync(self) -> None:
         """Bring what was written to the disk; may take long, so call it from a thread.
 
-        Never raises for the disk's sake: :attr:`durable` tells.
+        Also leaves a sign of life in the file: :func:`last_sign` reads it when this process is
+        dead. Never raises for the disk's sake: :attr:`durable` tells.
         """
         if self._unsynced and self._fd is not None:
             # Before the call: what is written during it needs another one.
@@ -100,6 +107,7 @@ class Journal:
                 self._unsyncable = True
             else:
                 self._unsyncable = False
+        self._leave_sign()
 
     def recent_after(self, sequence: int, *, limit: int) -> list[Line] | None:
         """Return up to ``limit`` lines that follow ``sequence``; None if they left memory."""
@@ -128,6 +136,12 @@ class Journal:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _leave_sign(self) -> None:
+        if self._fd is not None and time.monotonic() - self._signed >= SIGN_INTERVAL:
+            self._signed = time.monotonic()
+            with suppress(OSError):  # A disk that is read-only.
+                os.utime(self._fd)
 
     def _write(self, encoded: bytes) -> None:
         fd = self._fd if self._fd is not None else self._open()
@@ -222,6 +236,14 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def last_sign(path: Path) -> float:
+    """Return when the journal's writer was last known to live, Unix seconds; 0 if never."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def is_alive(path: Path) -> bool:

@@ -8,83 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pipelines.errors import MeetingEndedError
-from pipelines.events import CaptionFinal
+from pipelines.events import CaptionFinal, Hole
 from pipelines.metrics import metrics
+from pipelines.transcript.epochs import next_epoch
 from pipelines.transcript.flusher import Flusher
 from pipelines.transcript.history import START, Cursor, Page, latest_revisions, page_of
-from pipelines.transcript.journal import Journal, UnkeptJournal, read_journal
-from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data
+from pipelines.transcript.journal import Journal, UnkeptJournal
+from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data, hole_data
 from pipelines.transcript.paths import meeting_key
-from pipelines.transcript.stores.files import FilesStore
+from pipelines.transcript.reader import MeetingReader
+from pipelines.transcript.remembered import Remembered
 from pipelines.transcript.stores.store import CheckpointStore, Store
 
 if TYPE_CHECKING:
     from pipelines.transcript.early_copy import EarlyCopy
-
-log = logging.getLogger(__name__)
 
 SYNC_INTERVAL: Final = 0.1
 """Seconds between two fsyncs of the journal: what a loss of power can cost."""
 
 MAX_LINE: Final = 256 * 1024
 """Bytes of a line's data; far below the tail that stores look back."""
-
-REMEMBERED: Final = 10_000
-"""Finals held in memory, about 1 KB each: a long day of talk. Older ones are read again."""
-
-OPEN_TIMEOUT: Final = 1.0
-"""Seconds that reading the stores may hold up a job that is about to join its room."""
-
-FASTEST_FINALS: Final = 10
-"""Finals in a second, more than any meeting has."""
-
-LONGEST_PAUSE: Final = 30.0
-"""Seconds between two tries to read a store that was away when the epoch began."""
-
-INDEX_GAP: Final = 100
-"""Indices left free for an earlier epoch that may still settle what was said before this one."""
-
-
-def journals_of(journal_dir: Path, meeting: str) -> list[Path]:
-    """Return the paths of the meeting's journals, oldest epoch first."""
-    return journals_in(journal_dir / meeting_key(meeting))
-
-
-def journals_in(directory: Path) -> list[Path]:
-    """Return the paths of the journals in one meeting's directory, oldest epoch first."""
-    journals = (path for path in directory.glob("*.jsonl") if path.stem.isdecimal())
-    return sorted(journals, key=epoch_of)
-
-
-def epoch_of(journal: Path) -> int:
-    """Return the epoch that a journal's file name carries."""
-    return int(journal.stem)
-
-
-def next_epoch(seen: Sequence[int], *, now: float) -> int:
-    """Return an epoch above every one seen, and above every clock-made one: never lowered."""
-    return max([*seen, int(now * 1000)]) + 1
-
-
-def first_dispatch(opened: Iterable[Mapping[str, Any]], room_sid: str) -> str:
-    """Return the id of the dispatch that asked for the agent first, in this room; or empty.
-
-    Args:
-        opened: The data of the meeting's ``opened`` lines, oldest first.
-        room_sid: A dispatch belongs to one opening of a room.
-    """
-    here = (data for data in opened if data["room_sid"] == room_sid)
-    return next((data["dispatch"] for data in here if data.get("dispatch")), "")
 
 
 class Ledger:
@@ -119,29 +70,22 @@ class Ledger:
         self.epoch = epoch
         self.started_at = started_at
         self._journal = journal
-        self._stores = stores
         self._flushers = [
             Flusher(store, meeting, journal, checkpoints=None if store.reads_back else checkpoints)
             for store in stores
         ]
         self._early = early
         self._sequence = 0
-        self._index = 0
-        self._finals: deque[Line] = deque(maxlen=REMEMBERED)
-        self._unread = list(unread)
-        self._forgotten = False
+        self._memory = Remembered(earlier)
+        self._reader = MeetingReader(meeting, journal.path.parent.parent, stores)
+        self._unread = unread
+        self._read = asyncio.Event()
+        if not unread:
+            self._read.set()
         self._closed = False
-        self._kept: set[tuple[str, int]] = set()
-        self._state: dict[str, Any] = {}
-        self.people: dict[str, str] = {}
-        self._opened: dict[int, Mapping[str, Any]] = {}
-        for line in earlier:
-            self._remember(line)
-        if earlier and earlier[-1].kind != "ended":
-            self._index += INDEX_GAP
-        if unread:  # Above what an epoch that is not known yet has given; an epoch is Unix ms.
-            since = round((epoch / 1000 - started_at) * FASTEST_FINALS)
-            self._index = max(self._index, since)
+        if unread:
+            # An epoch is Unix ms.
+            self._memory.leave_free(seconds=epoch / 1000 - started_at)
 
     @classmethod
     async def open(
@@ -163,11 +107,8 @@ class Ledger:
         A store that can't be read at once is no reason not to begin: what is only there comes back
         when somebody asks for the history, and at the seal.
         """
-        readable = [store for store in stores if store.reads_back]
-        found = await asyncio.gather(*(_read_in_time(store, meeting) for store in readable))
-        journalled = await asyncio.to_thread(_journalled, journal_dir, meeting)
-        # The journal's word counts: it is given last.
-        earlier = distinct([*(line for lines in found for line in lines or ()), *journalled])
+        reader = MeetingReader(meeting, journal_dir, stores)
+        earlier, unread = await reader.read()
         # The meeting began when its first epoch says so, also for a room that was made anew.
         began = [line.data["started_at"] for line in earlier if line.kind == "opened"]
         highest = max((line.epoch for line in earlier), default=0)
@@ -184,7 +125,7 @@ class Ledger:
             early=early,
             checkpoints=checkpoints,
             earlier=earlier,
-            unread=[store for store, lines in zip(readable, found, strict=True) if lines is None],
+            unread=unread,
         )
 
     @property
@@ -200,7 +141,22 @@ class Ledger:
     @property
     def opened(self) -> list[Mapping[str, Any]]:
         """The data of the meeting's ``opened`` lines, oldest first, late ones in their place."""
-        return [self._opened[epoch] for epoch in sorted(self._opened)]
+        return self._memory.opened
+
+    @property
+    def people(self) -> Mapping[str, str]:
+        """Identity -> last known name, of everyone who was ever there."""
+        return self._memory.people
+
+    @property
+    def heard_before(self) -> float | None:
+        """Up to when earlier epochs have heard; see :func:`~.resume.heard_until`."""
+        return self._memory.heard_until
+
+    async def earlier_known(self) -> None:
+        """Return when it is known whether there were earlier epochs: a store may be away."""
+        if self._memory.is_first:
+            await self._read.wait()
 
     def append(self, kind: LineKind, data: Mapping[str, Any], *, at: float) -> Line:
         """Number a line, journal it and hand it to the stores.
@@ -221,7 +177,7 @@ class Ledger:
         if self._early:
             self._early.offer(line)
         self._sequence += 1
-        self._remember(line)
+        self._memory.add(line)
         for flusher in self._flushers:
             flusher.notify()
         return line
@@ -232,9 +188,13 @@ class Ledger:
         Returns:
             The caption with its index in the meeting.
         """
-        caption = replace(caption, index=self._index + 1)
+        caption = replace(caption, index=self._memory.index + 1)
         self.append("final", final_data(caption, meeting_start=self.started_at), at=caption.at)
         return caption
+
+    def append_hole(self, hole: Hole) -> None:
+        """Journal that speech may be missing."""
+        self.append("hole", hole_data(hole, meeting_start=self.started_at), at=hole.at)
 
     async def copied(self) -> None:
         """Return when Redis has every line, if it is there; after 20 ms at the latest."""
@@ -249,17 +209,18 @@ class Ledger:
 
     def has(self, caption: CaptionFinal) -> bool:
         """Tell whether this revision of the segment is kept."""
-        return (caption.segment, caption.revision) in self._kept
+        return self._memory.has(caption.segment, caption.revision)
 
     async def said(self, *, since: float = 0.0) -> list[CaptionFinal]:
         """Return the settled captions that began at or after ``since``, in order of time."""
-        finals = await self._finals_after(START)
+        lines = await self._said_after(START)
+        finals = (line for line in lines if line.kind == "final")
         captions = [caption_of(line, meeting_start=self.started_at) for line in finals]
         return latest_revisions(captions, since=since)
 
     async def page(self, *, after: Cursor, limit: int, size: int) -> Page:
-        """Return the finals that follow ``after``; see :func:`~.history.page_of`."""
-        return page_of(await self._finals_after(after), after=after, limit=limit, size=size)
+        """Return the finals and holes that follow ``after``; see :func:`~.history.page_of`."""
+        return page_of(await self._said_after(after), after=after, limit=limit, size=size)
 
     async def kept_here(self) -> list[Line]:
         """Return every line that this machine has of the meeting, of this epoch and others.
@@ -267,17 +228,20 @@ class Ledger:
         Raises:
             StoreError: The files can't be read.
         """
-        journal_dir = self._journal.path.parent.parent
-        lines = await asyncio.to_thread(_journalled, journal_dir, self.meeting)
+        lines = await self._reader.here()
         lines += await asyncio.to_thread(self._journal.older_after, 0, limit=sys.maxsize)
-        for store in self._stores:
-            if isinstance(store, FilesStore):
-                lines += await store.read(self.meeting)
         return distinct(lines)
+
+    async def lines(self) -> list[Line]:
+        """Return every line of the meeting so far, read again; a store that is away is left out."""
+        if self._memory.is_first and self._read.is_set():  # No store has more than the own journal.
+            return await self._reader.journalled()
+        lines, _ = await self._reader.read()
+        return lines
 
     def state(self, key: str) -> Any:
         """Return the last value appended for ``key`` as a ``state`` line, or None."""
-        return self._state.get(key)
+        return self._memory.state(key)
 
     async def run(self) -> None:
         """Sync the journal and flush the stores until :meth:`close` and all is done."""
@@ -314,66 +278,17 @@ class Ledger:
             for flusher in self._flushers:
                 flusher.report()
 
-    async def _finals_after(self, after: Cursor) -> Sequence[Line]:
-        """Return at least the finals that follow ``after``, from memory if they are there."""
-        remembered = list(self._finals)
-        if not self._forgotten or (remembered and remembered[0].key <= after):
-            return remembered
-        journal_dir = self._journal.path.parent.parent
-        readable = [store for store in self._stores if store.reads_back]
-        found = await asyncio.gather(*(_read_in_time(store, self.meeting) for store in readable))
-        lines = [line for one in found for line in one or ()]
-        lines += await asyncio.to_thread(_journalled, journal_dir, self.meeting)
-        return distinct([*(line for line in lines if line.kind == "final"), *remembered])
+    async def _said_after(self, after: Cursor) -> Sequence[Line]:
+        """Return at least the finals and holes that follow ``after``, from memory if there."""
+        if self._memory.reaches(after):
+            return self._memory.said
+        lines, _ = await self._reader.read()
+        said = [line for line in lines if line.kind in ("final", "hole")]
+        return distinct([*said, *self._memory.said])
 
     async def _read_unread(self) -> None:
-        """Read the stores that were away when the epoch began, as soon as they answer."""
-        pause = OPEN_TIMEOUT
-        while self._unread:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-            for store in tuple(self._unread):
-                try:
-                    earlier = await store.read(self.meeting)
-                except Exception:  # noqa: S112 - it was logged at the start; it is asked again
-                    continue
-                self._unread.remove(store)
-                self._add([line for line in earlier if line.epoch < self.epoch])
+        await self._reader.read_late(self._unread, self._add_late)
+        self._read.set()
 
-    def _add(self, earlier: Sequence[Line]) -> None:
-        """Remember lines of earlier epochs that came to light late."""
-        known, state, people = list(self._finals), dict(self._state), dict(self.people)
-        self._finals.clear()
-        for line in distinct([*earlier, *known]):
-            self._remember(line)
-        self._state |= state
-        self.people |= people
-
-    def _remember(self, line: Line) -> None:
-        match line.kind:
-            case "final":
-                self._forgotten = self._forgotten or len(self._finals) == REMEMBERED
-                self._finals.append(line)
-                self._kept.add((line.data["segment"], line.data["revision"]))
-                self._index = max(self._index, line.data.get("index", 0))
-            case "state":
-                self._state[line.data["key"]] = line.data["value"]
-            case "opened":
-                self._opened[line.epoch] = line.data
-            case "person":
-                self.people[line.data["identity"]] = line.data["name"]
-
-
-async def _read_in_time(store: Store, meeting: str) -> list[Line] | None:
-    try:
-        async with asyncio.timeout(OPEN_TIMEOUT):
-            return await store.read(meeting)
-    except Exception as error:
-        # Whatever is wrong with a store, the meeting begins.
-        cause = {"store": store.name, "cause": f"{type(error).__name__}: {error}"}
-        log.warning("store not read before the meeting", extra=cause)
-        return None
-
-
-def _journalled(journal_dir: Path, meeting: str) -> list[Line]:
-    return [line for path in journals_of(journal_dir, meeting) for line in read_journal(path).lines]
+    def _add_late(self, lines: Sequence[Line]) -> None:
+        self._memory.add_late([line for line in lines if line.epoch < self.epoch])

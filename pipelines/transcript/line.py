@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pipelines.events import CaptionFinal, iso
+from pipelines.events import CaptionFinal, Hole, iso
 
 LineKind = Literal[
     "opened",  # an epoch began: room, SID, start of the meeting
     "final",  # a caption's settled text
+    "hole",  # speech that nobody heard or understood
     "person",  # a participant's identity and name, as joined or renamed
     "note",  # what an agent stored: its name, a kind of its own, data
     "state",  # an agent's small state: key and value
@@ -30,6 +31,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
         *("segment", "revision", "speaker", "name", "text"),
         *("start_ms", "end_ms", "track", "language", "engine"),
     ),
+    "hole": ("start_ms", "end_ms", "cause", "speakers"),
     "person": ("identity", "name"),
     "state": ("key", "value"),
 }
@@ -136,6 +138,17 @@ def caption_of(line: Line, *, meeting_start: float) -> CaptionFinal:
         revision=data["revision"],
         index=data.get("index", 0),  # Lines of 0.1.0 have none.
     )
+
+
+def hole_data(hole: Hole, *, meeting_start: float) -> dict[str, Any]:
+    """Build the ``data`` of a ``hole`` line: times in ms from the start of the meeting."""
+    return {
+        "start_ms": round((hole.at - meeting_start) * 1000),
+        "end_ms": round((hole.end - meeting_start) * 1000),
+        "cause": hole.cause,
+        "speakers": list(hole.speakers),
+        **({"reason": hole.reason} if hole.reason else {}),
+    }
 
 
 def distinct(lines: Iterable[Line]) -> list[Line]:

@@ -17,6 +17,7 @@ from itertools import groupby
 from math import inf
 from typing import Any, Final
 
+from pipelines.events import HoleCause
 from pipelines.transcript.line import Line, distinct
 
 AGENT: Final = "metadata"
@@ -74,7 +75,8 @@ def recording_metadata(lines: Iterable[Line]) -> dict[str, Any]:
     """
     facts = distinct(lines)
     epochs = [list(group) for _, group in groupby(facts, key=lambda line: line.epoch)]
-    spans = [span for epoch in epochs for span in _spans(epoch)]
+    holes = [_hole_after(epochs[number:]) for number in range(1, len(epochs) + 1)]
+    spans = [span for one in zip(epochs, holes, strict=True) for span in _spans(*one)]
     notes = [line.data for line in facts if _is_note(line)]
     chats = (note for note in notes if note["kind"] == CHAT)
     events = [
@@ -96,11 +98,31 @@ def encoded(metadata: Mapping[str, Any]) -> bytes:
     return json.dumps(metadata, indent=2).encode()
 
 
-def _spans(epoch: Sequence[Line]) -> Iterator[_Span]:
-    """Iterate over what was said in one epoch; an open span ends with its last line.
+def _hole_after(later: Sequence[Sequence[Line]]) -> float:
+    """Return where the hole begins, Unix seconds, that follows an epoch; 0 if none is marked.
 
-    A job that died may have listened for some seconds more; but that the next epoch has nothing
-    of them says that nobody knows who spoke, and a guess could take words from somebody else.
+    A job that died before it heard anything marked none: the one after it marks theirs. A hole that
+    begins when the next job was there is that one's, which has listened up to there.
+    """
+    for epoch in later:
+        began = (float(line.data["started_at"]) for line in epoch if line.kind == "opened")
+        for line in epoch:
+            if line.kind == "hole" and line.data["cause"] == HoleCause.RESTART:
+                hole = next(began, 0.0) + float(line.data["start_ms"]) / 1000
+                return hole if epoch is later[0] or hole <= later[0][0].at else 0.0
+    return 0.0
+
+
+def _spans(epoch: Sequence[Line], hole: float) -> Iterator[_Span]:
+    """Iterate over what was said in one epoch.
+
+    An open span ends at the hole that follows: up to there the job that died has listened. Where
+    no hole is marked it ends with the epoch's last line: nobody knows who spoke after it, and a
+    guess could take words from somebody else.
+
+    Args:
+        epoch: The lines of one epoch.
+        hole: Where the hole after it begins, Unix seconds; 0 if none is marked.
     """
     spans: dict[tuple[str, float], _Span] = {}
     open_: dict[str, _Span] = {}
@@ -117,7 +139,7 @@ def _spans(epoch: Sequence[Line]) -> Iterator[_Span]:
             case "participant_disconnected":
                 # Its audio ends when it has arrived: the end may be written after this one.
                 _end(open_.pop(identity, None), _at(note))
-    last = max((line.at for line in epoch), default=0.0)
+    last = max([hole, *(line.at for line in epoch)])
     for span in spans.values():
         _end(span, last if span.end == inf else span.end)
         yield span

@@ -19,6 +19,7 @@ from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
 from pipelines.transcript.batches import batches
 from pipelines.transcript.document import build_document
+from pipelines.transcript.epochs import epoch_of, journals_of
 from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.flusher import (
     deliver,
@@ -27,7 +28,6 @@ from pipelines.transcript.flusher import (
     write_checkpoint,
 )
 from pipelines.transcript.journal import is_alive, read_journal
-from pipelines.transcript.ledger import epoch_of, journals_of
 from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.store import CheckpointStore, Store

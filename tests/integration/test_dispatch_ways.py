@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +16,6 @@ import pytest
 from livekit import rtc
 from livekit.protocol.models import ParticipantInfo
 
-from agents.dispatch import EPOCH
 from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms, dispatch_to
 from bench.worker_process import WorkerProcess
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 NAME = "greffier"
 ARRIVES = 20.0  # seconds; an idle machine takes one
 SETTLED = 2.0  # seconds in which a second agent would have come
-GHOST_STAYS = 15.0  # seconds; a killed agent that nobody removes stays for 20
 
 
 @pytest.fixture(scope="module")
@@ -194,26 +190,3 @@ def busy_machine() -> Iterator[None]:
 async def test_a_dispatch_on_a_busy_machine_arrives(rooms: Rooms, room: str) -> None:
     async with opened(by_dispatch, rooms, room, NAME):
         assert (await wait_for_agent(rooms, room)).identity == f"{NAME}-{room}"
-
-
-async def test_after_a_kill_the_next_job_has_an_identity_of_its_own_and_the_ghost_is_gone(
-    rooms: Rooms, room: str, agent_name: str, start_worker: StartWorker
-) -> None:
-    worker = start_worker()
-    async with opened(by_create_room, rooms, room, agent_name):
-        ghost = await wait_for_agent(rooms, room)
-        await asyncio.sleep(1.0)  # Its journal is open.
-        (job,) = worker.job_pids()
-        killed = time.monotonic()
-        os.kill(job, signal.SIGKILL)
-        await asyncio.sleep(1.0)  # The worker knows.
-        assert [one.sid for one in await agents_in(rooms, room)] == [ghost.sid]
-
-        await rooms.dispatch(room, agent_name)
-        agent = await wait_for_agent(rooms, room, lambda one: one.sid != ghost.sid)
-        assert time.monotonic() - killed < GHOST_STAYS
-        assert [one.sid for one in await agents_in(rooms, room)] == [agent.sid]
-        epochs = [int(one.attributes[EPOCH]) for one in (ghost, agent)]
-        assert epochs[0] < epochs[1]
-        assert re.fullmatch(rf"{agent_name}-{room}-e{epochs[1]}", agent.identity)
-        assert ghost.identity == f"{agent_name}-{room}"

@@ -18,6 +18,7 @@ from pipelines.speech.engines import Engines
 from pipelines.speech.heard import RATE, Heard, Lost
 from pipelines.speech.stt import Recognizer
 from pipelines.testing import SpeechServer, faults
+from pipelines.testing.coded_speech import Word
 
 KEY = "a-key-that-nobody-may-see"
 CHUNK = np.ones(RATE // 20, dtype=np.int16)
@@ -119,6 +120,17 @@ async def test_deepgram_shows_words_while_they_are_said(engines: MakeEngines) ->
         "heard 1.00 seconds",
     ]
     assert {item.part for item in heard} == {0}
+
+
+async def test_what_deepgram_has_heard_is_settled_at_once_words_or_not(
+    engines: MakeEngines,
+) -> None:
+    async with SpeechServer(lambda _: [Word("one", 0.0, 0.5)]) as server:
+        began = time.monotonic()
+        heard = await say(engines(server).recognizer("deepgram"), 2.0)
+        assert finals(heard) == ["one"]
+        assert len(server.counts.requests) == 1  # The silence after the word is not said again.
+    assert time.monotonic() - began < 4  # The plugin's own end comes 5 s later.
 
 
 async def test_deepgram_that_breaks_in_mid_speech_is_told_again(

@@ -93,7 +93,7 @@ async def test_the_journal_of_a_host_that_is_gone_is_replayed_by_another_on_its_
 ) -> None:
     await meeting.on_a_host_that_is_killed()
     await meeting.rooms.delete(meeting.room)
-    start_worker("second", GREFFIER_RECOVER_INTERVAL="1")
+    start_worker("second", GREFFIER_RECOVER_INTERVAL="1", GREFFIER_CONTINUE_WITHIN="1")
     assert meeting.seen() <= sealed(tmp_path / "data" / "transcripts")
 
 

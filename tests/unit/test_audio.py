@@ -17,6 +17,7 @@ from agents import ear, jitter_buffer
 from agents.audio import Listener
 from agents.jitter_buffer import JitterBuffer
 from agents.plugin import AudioChunk
+from agents.turn import LONGEST, Turn
 from pipelines.events import Event, SpeechEnded, SpeechStarted
 
 
@@ -260,3 +261,47 @@ async def test_every_stretch_of_audio_has_a_detector_of_the_kind_that_was_asked_
         listener.leave()
     assert len(made) == 2
     assert [type(event) for event in events] == [SpeechStarted, SpeechEnded] * 2
+
+
+async def talk(turn: Turn, events: list[Event]) -> AsyncIterator[Listener]:
+    """Let somebody speak without a pause to a job's ears."""
+    listener = Listener("ada", events.append, vad=AlwaysSpeech, turn=turn)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listener.run())
+        listener.add_track(TRACK, muted=False)
+        await heard(listener, chunks=20)
+        yield listener
+        listener.leave()
+
+
+async def test_a_successor_keeps_back_what_it_hears_until_it_knows_its_share() -> None:
+    turn, events = Turn(cuts=None), list[Event]()
+    async for listener in talk(turn, events):
+        assert events == []
+        box = listener.open_speech()
+        turn.cuts = {"ada": 0.0}
+        listener.release()
+        assert [type(event) for event in events] == [SpeechStarted]
+        assert len(box) >= 20
+
+
+async def test_who_leaves_before_that_is_heard_all_the_same() -> None:
+    turn, events = Turn(cuts=None), list[Event]()
+    async for listener in talk(turn, events):
+        listener.leave()
+        await asyncio.sleep(3 * ear.LAST_WORD)
+        turn.cuts = {}
+    assert [type(event) for event in events] == [SpeechStarted, SpeechEnded]
+
+
+async def test_who_hands_over_leaves_speech_that_does_not_end_to_its_successor() -> None:
+    turn, events = Turn(), list[Event]()
+    async for listener in talk(turn, events):
+        turn.until = time.time()
+        listener.hand_over()
+        assert listener.cut is None
+        turn.until = time.time() - LONGEST - 60
+        listener.hand_over()
+        await heard(listener, chunks=5)
+        assert listener.cut is not None
+    assert [type(event) for event in events] == [SpeechStarted, SpeechEnded]

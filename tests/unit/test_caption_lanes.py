@@ -149,3 +149,16 @@ async def test_a_notice_goes_once_and_after_the_finals_offered_before_it(
     captions.notify("captions", {"state": "stopped"})
     await send_all(captions)
     assert log == ["last words", '{"type": "captions", "state": "stopped"}']
+
+
+async def test_a_fact_that_is_told_once_is_not_told_to_who_joins_later(
+    formats: dict[str, Format],
+) -> None:
+    log = formats["text-stream"].shown
+    captions = make_captions(room=Room(log))
+    captions.tell("hole", {"cause": "restart"})
+    captions.notify("captions", {"state": "started"})
+    captions.welcome("ada")
+    await send_all(captions)
+    started = '{"type": "captions", "state": "started"}'
+    assert log == ['{"type": "hole", "cause": "restart"}', started, started]

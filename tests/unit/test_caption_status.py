@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from livekit import rtc
 
-from agents.caption_status import CaptionStatus
+from agents.caption_status import CaptionStatus, hole_notice
 from agents.plugin import RpcCall
 from agents.spoken_language import ATTRIBUTE, SWITCH_WITHIN, LanguageSwitch, SpokenLanguages
+from pipelines.events import Hole, HoleCause
 
 
 def started() -> CaptionStatus:
@@ -91,3 +92,13 @@ def test_another_language_does_not_wait_for_a_pause_for_long() -> None:
     while not switch.due("fr", 0.05, 0.9):
         late += 0.05
     assert late == pytest.approx(SWITCH_WITHIN, abs=0.06)
+
+
+def test_the_room_is_told_where_a_hole_is_and_whose_speech_is_missing() -> None:
+    assert hole_notice(Hole(1.0, 3.5, HoleCause.ENGINE, ("ada",), "no answer in 15 s")) == {
+        "from": "1970-01-01T00:00:01.000Z",
+        "to": "1970-01-01T00:00:03.500Z",
+        "cause": "engine",
+        "speakers": ["ada"],
+        "reason": "no answer in 15 s",
+    }

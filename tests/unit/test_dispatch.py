@@ -7,25 +7,16 @@ from hypothesis import strategies as st
 from livekit.protocol.agent import Job
 from livekit.protocol.models import ParticipantInfo, Room
 
-from agents.dispatch import (
-    EPOCH,
-    FULL,
-    JOB_KEY,
-    Accept,
-    Claim,
-    Refuse,
-    answer,
-    meeting_of,
-    others,
-    reported_load,
-)
+from agents.answer import FULL, Accept, Claim, Refuse, answer, reported_load
+from agents.identity import EPOCH, JOB_KEY, others
+from agents.meeting_id import meeting_of
 from agents.room_settings import RoomSettings
 
 CLAIM = Claim("RM_1", "greffier", "")
 
 
 def decide(**facts: object) -> Accept | Refuse:
-    known = {"serving": set(), "present": set(), "epochs": [], "now": 5.0, "most": 2}
+    known = {"held": False, "serving": (), "present": (), "epochs": (), "now": 5.0, "most": 2}
     return answer(CLAIM, room="standup", **{**known, **facts})  # type: ignore[arg-type] # a table of facts
 
 
@@ -35,7 +26,14 @@ def test_a_first_epoch_has_the_plain_identity() -> None:
 
 def test_an_empty_agent_name_reads_greffier() -> None:
     decided = answer(
-        Claim("RM_1", "", ""), room="standup", serving=[], present=[], epochs=[], now=5.0, most=2
+        Claim("RM_1", "", ""),
+        room="standup",
+        held=False,
+        serving=[],
+        present=[],
+        epochs=[],
+        now=5.0,
+        most=2,
     )
     assert decided == Accept("greffier-standup", 5001)
 
@@ -49,7 +47,21 @@ def test_an_identity_that_is_in_the_room_already_is_never_taken_again() -> None:
 
 
 def test_a_second_dispatch_of_what_is_served_is_refused() -> None:
-    assert isinstance(decide(serving={CLAIM}), Refuse)
+    assert isinstance(decide(held=True), Refuse)
+
+
+def test_where_nobody_tells_who_holds_the_lease_a_worker_knows_its_own_jobs() -> None:
+    assert isinstance(decide(held=None, serving={CLAIM}), Refuse)
+    assert isinstance(decide(held=None), Accept)
+
+
+def test_of_two_dispatches_at_one_moment_the_earlier_one_is_served() -> None:
+    assert isinstance(decide(ahead={CLAIM}), Refuse)
+    assert isinstance(decide(ahead={Claim("RM_2", "greffier", "")}), Accept)
+
+
+def test_a_job_that_no_longer_holds_its_lease_keeps_no_other_out() -> None:
+    assert isinstance(decide(held=False, serving={CLAIM}, most=1), Accept)
 
 
 def test_another_recording_in_the_same_room_is_another_job() -> None:
@@ -64,6 +76,7 @@ def test_a_recordings_collector_serves_recordings_only() -> None:
     decided = answer(
         claim,
         room="standup",
+        held=False,
         serving=[],
         present=[],
         epochs=[],
@@ -87,7 +100,7 @@ def test_a_worker_that_is_full_leaves_a_dispatch_to_another_one() -> None:
     decided = decide(serving=others)
     assert isinstance(decided, Refuse)
     assert decided.elsewhere
-    assert decide(serving={*others, CLAIM}) != decided  # Nobody else serves what is served.
+    assert decide(serving=others, held=True) != decided  # Nobody else serves what is served.
 
 
 @given(st.integers(0, 5000), st.integers(1, 1000))

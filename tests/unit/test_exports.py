@@ -13,7 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipelines.transcript.document import Person, Segment, TranscriptDocument, build_document
+from pipelines.transcript.document import (
+    Hole,
+    Person,
+    Segment,
+    TranscriptDocument,
+    build_document,
+)
 from pipelines.transcript.exports import EXPORTS
 
 HOSTILE = [
@@ -58,7 +64,18 @@ def segment(name: str, text: str, start_ms: int = 0, duration_ms: int = 1000) ->
     )
 
 
-def document(*segments: Segment) -> TranscriptDocument:
+def hole(start_ms: int, duration_ms: int, *names: str, cause: str = "restart") -> Hole:
+    return Hole(
+        start_ms=start_ms,
+        end_ms=start_ms + duration_ms,
+        start="2026-11-21T09:30:00.000Z",
+        cause=cause,
+        speakers=tuple(Person(identity=name, name=name) for name in names),
+        reason="",
+    )
+
+
+def document(*segments: Segment, holes: tuple[Hole, ...] = ()) -> TranscriptDocument:
     people = dict.fromkeys(Person(identity=it.speaker, name=it.name) for it in segments)
     return TranscriptDocument(
         meeting="standup",
@@ -70,6 +87,7 @@ def document(*segments: Segment) -> TranscriptDocument:
         participants=tuple(people),
         speakers=tuple(people),
         segments=segments,
+        holes=holes,
         notes=(),
     )
 
@@ -251,3 +269,62 @@ def test_markdown_takes_nothing_that_was_said_for_markup(
 def test_markdown_keeps_githubs_readers_from_making_links_of_speech() -> None:
     text = EXPORTS["md"](document(segment("Ada", "see https://evil.example or WWW.evil.example")))
     assert r"see https\://evil.example or WWW\.evil.example" in text
+
+
+WITH_HOLES = document(
+    segment("Ada", "Good morning."),
+    segment("Ada", "Shall we?", 5000),
+    holes=(hole(1500, 3260), hole(6000, 1200, "Ada", "Bob", cause="engine")),
+)
+
+
+def test_webvtt_shows_a_hole_as_a_cue_without_voice_or_identifier() -> None:
+    assert EXPORTS["vtt"](WITH_HOLES).split("\n\n")[3:] == [
+        "00:00:01.500 --> 00:00:04.760\n[not heard for 3.3 s: the agent was restarted]",
+        "s1\n00:00:05.000 --> 00:00:06.000\n<v Ada>Shall we?</v>",
+        (
+            "00:00:06.000 --> 00:00:07.200\n"
+            "[Ada, Bob not heard for 1.2 s: the speech engine did not answer]\n"
+        ),
+    ]
+
+
+def test_srt_shows_a_hole_as_a_subtitle_of_its_own() -> None:
+    read = list(srt.parse(EXPORTS["srt"](WITH_HOLES), ignore_errors=False))
+    assert [it.index for it in read] == [1, 2, 3, 4]
+    assert read[1].content == "[not heard for 3.3 s: the agent was restarted]"
+
+
+def test_text_shows_a_hole_as_a_line_of_its_own() -> None:
+    assert EXPORTS["txt"](WITH_HOLES).splitlines()[1] == (
+        "[00:00:01] [not heard for 3.3 s: the agent was restarted]"
+    )
+
+
+def test_markdown_shows_a_hole_in_italics_between_turns() -> None:
+    assert EXPORTS["md"](WITH_HOLES).split("## Transcript\n\n")[1] == (
+        "**Ada** · 00:00:00\n\nGood morning.\n\n"
+        "*\\[not heard for 3.3 s: the agent was restarted\\]* · 00:00:01\n\n"
+        "**Ada** · 00:00:05\n\nShall we?\n\n"
+        "*\\[Ada, Bob not heard for 1.2 s: the speech engine did not answer\\]* · 00:00:06\n"
+    )
+
+
+@given(st.lists(st.tuples(anything, anything, st.integers(0, 400_000), st.integers(0, 5000))))
+@example([(text, text, 0, 0) for text in HOSTILE])
+def test_a_hole_of_whatever_name_and_cause_is_one_part_of_every_file(
+    found: list[tuple[str, str, int, int]],
+) -> None:
+    holes = tuple(hole(start, took, name, cause=cause) for name, cause, start, took in found)
+    made = document(segment("Ada", "hello"), holes=tuple(sorted(holes, key=lambda it: it.start_ms)))
+    cues = EXPORTS["vtt"](made).removesuffix("\n").split("\n\n")[2:]
+    assert len(cues) == len(holes) + 1
+    assert sum("<v " in cue for cue in cues) == 1
+    assert all(cue.count("-->") == 1 for cue in cues)
+    assert len(list(srt.parse(EXPORTS["srt"](made), ignore_errors=False))) == len(holes) + 1
+    assert len(EXPORTS["txt"](made).splitlines()) == len(holes) + 1
+    tokens = MarkdownIt("commonmark", {"html": True}).parse(EXPORTS["md"](made))
+    emphasised = [
+        child for token in tokens for child in token.children or [] if child.type == "em_open"
+    ]
+    assert len(emphasised) == len(holes)

@@ -11,7 +11,7 @@ import pytest
 
 from agents import first_dispatch
 from agents.first_dispatch import until_withdrawn
-from pipelines.transcript import ledger
+from pipelines.transcript import epochs
 
 
 class LiveKit:
@@ -40,11 +40,15 @@ def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_dispatch, "INTERVAL", 0.001)
 
 
+async def withdrawn(livekit: LiveKit) -> bool:
+    """Whether the dispatch was there before it was gone."""
+    return await until_withdrawn(livekit, room="r", sid="RM_1", dispatch="AD_1")  # type: ignore[arg-type] # a double
+
+
 async def is_withdrawn(livekit: LiveKit) -> bool:
-    waiting = until_withdrawn(livekit, room="r", sid="RM_1", dispatch="AD_1")  # type: ignore[arg-type] # a double
     try:
         async with asyncio.timeout(0.1):
-            await waiting
+            await withdrawn(livekit)
     except TimeoutError:
         return False
     return True
@@ -55,6 +59,15 @@ async def test_it_goes_when_the_first_dispatch_is_gone() -> None:
     assert not await is_withdrawn(livekit)
     livekit.dispatches.remove("AD_1")
     assert await is_withdrawn(livekit)
+
+
+async def test_it_is_known_whether_it_was_gone_before_this_job_came() -> None:
+    livekit = LiveKit()
+    waiting = asyncio.create_task(withdrawn(livekit))
+    await asyncio.sleep(0.01)
+    livekit.dispatches.remove("AD_1")
+    assert await waiting
+    assert not await withdrawn(livekit)
 
 
 async def test_a_room_that_was_made_anew_has_other_dispatches_and_tells_nothing() -> None:
@@ -77,5 +90,5 @@ def test_the_first_dispatch_is_the_oldest_of_this_opening_of_the_room() -> None:
         {"room_sid": "RM_1", "dispatch": "AD_1"},
         {"room_sid": "RM_1", "dispatch": "AD_2"},
     ]
-    assert ledger.first_dispatch(opened, "RM_1") == "AD_1"
-    assert ledger.first_dispatch(opened, "RM_2") == ""
+    assert epochs.first_dispatch(opened, "RM_1") == "AD_1"
+    assert epochs.first_dispatch(opened, "RM_2") == ""

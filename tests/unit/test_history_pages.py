@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.events import CaptionFinal, CaptionInterim
+from pipelines.events import CaptionFinal, CaptionInterim, Hole, HoleCause
 from pipelines.transcript.history import START, Cursor, latest_revisions, page_message, page_of
-from pipelines.transcript.line import Line, final_data
+from pipelines.transcript.line import Line, final_data, hole_data
 
 
 def final(segment: str, *, at: float = 1001.0, text: str = "hello", revision: int = 0) -> Line:
@@ -26,7 +26,7 @@ def test_pages_follow_each_other_across_epochs_until_nothing_is_left() -> None:
     seen: list[Line] = []
     while True:
         page = page_of(finals, after=after, limit=2, size=100_000)
-        seen += page.finals
+        seen += page.lines
         if page.next is None:
             break
         after = page.next
@@ -40,9 +40,9 @@ def test_a_page_that_is_just_full_is_the_last_one_where_nothing_follows() -> Non
 def test_a_page_holds_few_long_finals_and_one_that_is_too_long_alone() -> None:
     finals = lines(3)
     page = page_of(finals, after=START, limit=100, size=len(finals[0].encode()) + 1)
-    assert page.finals == finals[:1]
+    assert page.lines == finals[:1]
     assert page.next == Cursor(7, 1)
-    assert page_of(finals, after=START, limit=100, size=1).finals == finals[:1]
+    assert page_of(finals, after=START, limit=100, size=1).lines == finals[:1]
 
 
 def test_only_the_last_page_tells_what_is_being_said_at_the_moment() -> None:
@@ -72,3 +72,25 @@ def test_of_a_segment_the_highest_revision_counts_and_an_empty_one_withdraws_it(
         CaptionFinal(1000.0, 1003.0, "c", "ada", "Ada", "before"),
     ]
     assert [caption.text for caption in latest_revisions(captions, since=1001.0)] == ["right"]
+
+
+def test_a_hole_has_its_place_among_the_finals_and_its_own_list_in_the_reply() -> None:
+    first, last = lines(3)[::2]
+    hole = Hole(1001.5, 1004.0, HoleCause.RESTART)
+    missing = Line("m", 7, 2, "hole", 1001.5, hole_data(hole, meeting_start=1000.0))
+    page = page_of([first, missing, last], after=START, limit=2, size=100_000)
+    message = page_message(page, meeting="m", started_at=1000.0, interims=[])
+    assert [one["sequence"] for one in message["segments"]] == [1]
+    assert message["next"] == {"epoch": 7, "sequence": 2}
+    assert message["holes"] == [
+        {
+            "epoch": 7,
+            "sequence": 2,
+            "start_ms": 1500,
+            "end_ms": 4000,
+            "cause": "restart",
+            "speakers": [],
+            "reason": "",
+            "start": "1970-01-01T00:16:41.500Z",
+        }
+    ]

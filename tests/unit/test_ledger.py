@@ -11,14 +11,16 @@ import pytest
 import stamina
 
 from pipelines.errors import MeetingEndedError
-from pipelines.events import CaptionFinal
+from pipelines.events import CaptionFinal, Hole, HoleCause
 from pipelines.testing.memory_store import MemoryStore
+from pipelines.transcript.epochs import journals_of, next_epoch
 from pipelines.transcript.flusher import read_checkpoint
 from pipelines.transcript.history import START, Cursor
 from pipelines.transcript.journal import read_journal
-from pipelines.transcript.ledger import INDEX_GAP, MAX_LINE, Ledger, journals_of, next_epoch
+from pipelines.transcript.ledger import MAX_LINE, Ledger
 from pipelines.transcript.line import Line, final_data
 from pipelines.transcript.paths import meeting_key
+from pipelines.transcript.remembered import INDEX_GAP
 from pipelines.transcript.stores.files import FilesStore
 
 
@@ -141,7 +143,7 @@ async def test_a_new_epoch_knows_what_earlier_ones_kept_from_journal_and_store(
 async def test_a_store_that_is_away_at_the_start_is_read_when_it_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.transcript.ledger.OPEN_TIMEOUT", 0.01)
+    monkeypatch.setattr("pipelines.transcript.reader.TIMEOUT", 0.01)
     store = MemoryStore(away=True)
     store.given = [
         Line("m", 3, 2, "final", 1001.0, final_data(final("early"), meeting_start=1000.0))
@@ -149,21 +151,21 @@ async def test_a_store_that_is_away_at_the_start_is_read_when_it_answers(
     ledger = await open_ledger(tmp_path, store)
     ledger.append_final(final("late"))
     page = await ledger.page(after=START, limit=10, size=10_000)
-    assert [line.data["segment"] for line in page.finals] == ["late"]
+    assert [line.data["segment"] for line in page.lines] == ["late"]
     running = asyncio.create_task(ledger.run())
     store.away = False
     async with asyncio.timeout(10):
-        while len((await ledger.page(after=START, limit=10, size=10_000)).finals) < 2:  # noqa: ASYNC110 - the ledger tells nobody
+        while len((await ledger.page(after=START, limit=10, size=10_000)).lines) < 2:  # noqa: ASYNC110 - the ledger tells nobody
             await asyncio.sleep(0.01)
     page = await ledger.page(after=START, limit=10, size=10_000)
-    assert [line.data["segment"] for line in page.finals] == ["early", "late"]
+    assert [line.data["segment"] for line in page.lines] == ["early", "late"]
     running.cancel()
 
 
 async def test_an_earlier_epoch_that_comes_to_light_late_is_still_the_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.transcript.ledger.OPEN_TIMEOUT", 0.01)
+    monkeypatch.setattr("pipelines.transcript.reader.TIMEOUT", 0.01)
     store = MemoryStore(away=True)
     store.given = [Line("m", 3, 1, "opened", 900.0, {"room_sid": "RM_1", "started_at": 900.0})]
     ledger = await open_ledger(tmp_path, store)
@@ -207,13 +209,13 @@ async def test_a_store_with_a_line_that_makes_no_sense_keeps_no_meeting_from_beg
 async def test_what_left_memory_is_read_from_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.transcript.ledger.REMEMBERED", 3)
+    monkeypatch.setattr("pipelines.transcript.remembered.CAPACITY", 3)
     ledger = await open_ledger(tmp_path, MemoryStore())
     for n in range(10):
         ledger.append_final(final(f"s{n}", at=1001.0 + n))
     assert [caption.segment for caption in await ledger.said()] == [f"s{n}" for n in range(10)]
     page = await ledger.page(after=Cursor(7, 9), limit=1, size=10_000)
-    assert [line.data["segment"] for line in page.finals] == ["s8"]
+    assert [line.data["segment"] for line in page.lines] == ["s8"]
 
 
 async def test_finals_are_counted_across_epochs_and_no_index_comes_twice(tmp_path: Path) -> None:
@@ -261,3 +263,61 @@ async def test_a_line_that_is_too_long_or_no_json_is_refused_and_nothing_is_writ
 def test_an_epoch_is_above_every_one_seen_and_above_the_clock() -> None:
     assert next_epoch([], now=5.0) == 5001
     assert next_epoch([9000, 3], now=5.0) == 9001
+
+
+async def test_a_hole_is_journalled_and_in_the_history_and_is_nothing_said(tmp_path: Path) -> None:
+    ledger = await open_ledger(tmp_path, MemoryStore())
+    ledger.append_final(final("a"))
+    ledger.append_hole(Hole(1003.0, 1005.5, HoleCause.ENGINE, ("ada",), "no answer"))
+    ledger.append_final(final("b"))
+    kept = read_journal(journals_of(tmp_path / "journal", "m")[0]).lines
+    assert kept[2].data == {
+        "start_ms": 3000,
+        "end_ms": 5500,
+        "cause": "engine",
+        "speakers": ["ada"],
+        "reason": "no answer",
+    }
+    page = await ledger.page(after=START, limit=10, size=10_000)
+    assert [line.kind for line in page.lines] == ["final", "hole", "final"]
+    assert [caption.segment for caption in await ledger.said()] == ["a", "b"]
+
+
+async def test_a_new_epoch_knows_how_far_the_one_before_had_heard(tmp_path: Path) -> None:
+    first = await open_ledger(tmp_path, MemoryStore())
+    assert first.heard_before is None
+    first.append_final(final("a"))
+    first.release()
+    second = await open_ledger(tmp_path, MemoryStore(), epoch=8)
+    assert second.heard_before == 1002.0
+    await second.earlier_known()
+
+
+async def test_where_a_store_is_away_it_is_known_late_how_far_the_one_before_had_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.transcript.reader.TIMEOUT", 0.01)
+    monkeypatch.setattr("pipelines.transcript.reader.FIRST_PAUSE", 0.01)
+    store = MemoryStore(away=True)
+    opened = {"room": "r", "room_sid": "RM_1", "started_at": 1000.0}
+    store.given = [Line("m", 3, 1, "opened", 1003.0, opened)]
+    ledger = await open_ledger(tmp_path, store)
+    running = asyncio.create_task(ledger.run())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ledger.earlier_known(), 0.05)
+    store.away = False
+    await asyncio.wait_for(ledger.earlier_known(), 5)
+    assert ledger.heard_before == 1003.0
+    running.cancel()
+
+
+async def test_every_line_of_a_meeting_can_be_read_again(tmp_path: Path) -> None:
+    store = MemoryStore()
+    first = await open_ledger(tmp_path, store)
+    first.append("note", {"n": 1}, at=1001.0)
+    assert [line.kind for line in await first.lines()] == ["opened", "note"]
+    await flush(first)
+    journals_of(tmp_path / "journal", "m")[0].unlink()  # As after a seal: only the store has it.
+    second = await open_ledger(tmp_path, store, epoch=8)
+    kinds = [(line.epoch, line.kind) for line in await second.lines()]
+    assert kinds == [(7, "opened"), (7, "note"), (8, "opened")]

@@ -90,7 +90,7 @@ async def test_a_request_is_exactly_as_the_contract_has_it(base: str) -> None:
 async def test_only_finals_with_words_are_sent_and_a_revision_is_a_line_of_its_own(
     store: MeetaiStore, server: StoreServer
 ) -> None:
-    kinds: tuple[LineKind, ...] = ("opened", "person", "note", "state", "ended")
+    kinds: tuple[LineKind, ...] = ("opened", "hole", "person", "note", "ended")
     others = [Line("m", 7, n, kind, 1.0, {}) for n, kind in enumerate(kinds, 1)]
     await store.append("m", [*others, final(6, revision=0), final(7, " "), final(8, revision=1)])
     assert indices(server) == [6, 8]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from agents.plugin import (
     SettingsChanged,
     SpeechEnded,
     SpeechStarted,
+    Stored,
 )
 from pipelines.events import iso
 from pipelines.transcript.ledger import MAX_LINE
@@ -28,12 +30,19 @@ from pipelines.transcript.ledger import MAX_LINE
 class Meeting:
     """Gives the agent events and takes its notes."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Sequence[Stored] = ()) -> None:
         self.inbox: Mailbox[Event] = Mailbox(100)
         self.notes: list[tuple[str, dict[str, Any]]] = []
+        self._earlier = earlier
 
     def events(self) -> AsyncIterator[Event]:
         return aiter(self.inbox)
+
+    def participants(self) -> Mapping[str, str]:
+        return {"james": "James"}
+
+    async def stored(self) -> Sequence[Stored]:
+        return self._earlier
 
     async def store(self, kind: str, data: Mapping[str, Any]) -> None:
         assert len(json.dumps(data)) < MAX_LINE
@@ -117,3 +126,23 @@ async def test_raised_hands_and_roles_are_noted() -> None:
         ("hand_lowered", None),
         ("role", "administrator"),
     ]
+
+
+async def test_who_left_while_nobody_looked_is_told_as_left_now_and_as_not_seen() -> None:
+    def stored(kind: str, identity: str) -> Stored:
+        return Stored(1.0, kind, {"identity": identity, "at": iso(1.0)})
+
+    earlier = [
+        stored("participant_connected", "ada"),
+        stored("participant_connected", "james"),
+        stored("participant_connected", "guest"),
+        stored("speech_start", "ada"),
+        stored("participant_disconnected", "guest"),
+    ]
+    meeting = Meeting(earlier)
+    meeting.inbox.close()
+    began = time.time()
+    await MetadataCollector(MetadataSettings()).run(meeting)  # type: ignore[arg-type] # see above
+    ((kind, data),) = meeting.notes
+    assert (kind, data["identity"], data["seen"]) == ("participant_disconnected", "ada", "no")
+    assert data["at"] >= iso(began)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from bench.recording_lines import RECORDING, START, RecordingLines, two_hours
-from pipelines.transcript.line import Line
+from pipelines.events import Hole, HoleCause
+from pipelines.transcript.line import Line, hole_data
 from pipelines.transcript.recording_metadata import encoded, recording_metadata, recording_of
 
 TYPES = {
@@ -222,3 +224,48 @@ def test_two_hours_cut_by_a_kill_anywhere_keep_every_rule_and_never_tell_less_fo
     half = len(lines) // 2
     later = [Line(one.meeting, 8, one.sequence, one.kind, one.at, one.data) for one in lines[half:]]
     assert_keeps_the_contract([*lines[:half], *later])
+
+
+def with_hole(start: float, end: float, cause: HoleCause = HoleCause.RESTART) -> list[Line]:
+    """Return the lines of a job that came after one that died while ada spoke."""
+    later = RecordingLines(epoch=8, at=end - 0.1)
+    hole = Hole(START + start, START + end, cause)
+    later.line("hole", start, hole_data(hole, meeting_start=START))
+    later.join("ada", end)
+    later.say("ada", end + 0.1, 20.0)
+    later.finish(30.0)
+    return later.lines
+
+
+def test_a_start_that_a_crash_left_open_ends_where_the_marked_hole_begins() -> None:
+    meeting = RecordingLines()
+    meeting.join("ada", 1.0)
+    meeting.start("ada", 2.0)
+    meeting.note("still_speaking", 7.0, identities=["ada"])
+    assert speech([*meeting.lines, *with_hole(8.5, 10.0)]) == [(2.0, 8.5), (10.1, 20.0)]
+    # What the job that died had written is known, wherever the hole begins.
+    assert speech([*meeting.lines, *with_hole(2.0, 10.0)]) == [(2.0, 7.0), (10.1, 20.0)]
+    # Its own holes are not the one before it.
+    assert speech([*meeting.lines, *with_hole(12, 14, HoleCause.ENGINE)])[0] == (2.0, 7.0)
+
+
+def test_a_job_that_died_before_it_heard_anything_closes_no_speech() -> None:
+    meeting = RecordingLines()
+    meeting.join("ada", 1.0)
+    meeting.start("ada", 2.0)
+    between = [
+        replace(line, epoch=6 if line.epoch == 7 else 7)
+        for line in [*meeting.lines, *RecordingLines(epoch=8, at=9.0).lines]
+    ]
+    assert speech([*between, *with_hole(8.5, 12.0)]) == [(2.0, 8.5), (12.1, 20.0)]
+
+
+def test_the_hole_after_the_next_job_is_not_where_speech_before_it_ends() -> None:
+    meeting = RecordingLines(epoch=5)
+    meeting.join("ada", 1.0)
+    meeting.start("ada", 2.0)
+    meeting.note("still_speaking", 7.0, identities=["ada"])
+    # It came so soon that there was no hole, and listened to a silent room.
+    between = RecordingLines(epoch=6, at=7.5)
+    lines = [*meeting.lines, *between.lines, *with_hole(600.0, 604.0)]
+    assert speech(lines)[0] == (2.0, 7.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import time
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ from agents.plugin import AgentSpec
 from agents.room import MeetingRoom
 from pipelines.events import (
     AttributesChanged,
+    AudioMissed,
     ChatReceived,
     Event,
     MicrophoneMuted,
@@ -65,6 +67,7 @@ class FakeRoom(rtc.EventEmitter[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.remote_participants: dict[str, SimpleNamespace] = {}
+        self.asked_for: list[bool] = []
         self._sids = iter(range(1, 1_000_000))
 
     def register_text_stream_handler(self, *_: Any) -> None: ...
@@ -106,6 +109,8 @@ class FakeRoom(rtc.EventEmitter[Any]):
             muted=muted,
             encryption_type=encryption,
             track=None,
+            subscribed=False,
+            set_subscribed=self.asked_for.append,
         )
         person.track_publications[publication.sid] = publication
         self.emit("track_published", publication, person)
@@ -113,6 +118,7 @@ class FakeRoom(rtc.EventEmitter[Any]):
 
     def subscribe(self, person: Any, publication: Any) -> None:
         publication.track = SimpleNamespace(sid=publication.sid)
+        publication.subscribed = True
         self.emit("track_subscribed", publication.track, publication, person)
 
     def speak(self, person: Any, **options: Any) -> Any:
@@ -412,3 +418,63 @@ async def test_an_agent_holds_nothing_of_those_who_have_left(
     assert len(boxes) == 2
     agent.switch_off()
     assert [item async for item in staying] == []
+
+
+async def test_whose_microphone_is_open_is_known_before_it_is_subscribed(
+    room: FakeRoom, meeting: MeetingRoom
+) -> None:
+    ada, james, guest = (room.join(who) for who in ("ada", "james", "guest"))
+    room.publish(ada)
+    room.publish(james, muted=True)
+    room.publish(guest, Source.SOURCE_SCREENSHARE_AUDIO)
+    room.speak(room.join("agent", Kind.PARTICIPANT_KIND_AGENT))
+    assert [one.identity for one in meeting.attention.speaking_now()] == ["ada"]
+    (listener,) = meeting.attention.speaking_now()
+    room.leave(ada)
+    assert meeting.attention.speaking_now() == []
+    assert listener.heard.is_set()  # Nobody waits for who has left.
+    assert listener.heard_from is None
+
+
+async def test_after_a_connection_was_made_anew_whoever_is_not_heard_is_asked_for_again(
+    room: FakeRoom, meeting: MeetingRoom, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    ada = room.join("ada")
+    room.speak(ada)
+    room.emit("reconnecting")
+    room.leave(ada)
+    assert meeting.attention.missing_since == 100.0
+    monkeypatch.setattr(time, "time", lambda: 103.0)
+    room.publish(room.join("ada"))
+    room.publish(room.join("james"), muted=True)
+    room.speak(room.join("guest"))
+    room.emit("reconnected")
+    assert room.asked_for == [True, True]
+    assert meeting.attention.missing_since == 100.0
+
+    for identity, heard_from in (("ada", 104.0), ("guest", 101.0)):
+        listener = meeting.listener(identity)
+        assert listener
+        listener.heard_from = heard_from
+        listener.heard.set()
+    await settled()
+    assert of(events, AudioMissed) == [AudioMissed(100.0, "ada", 104.0)]
+    assert meeting.attention.missing_since is None
+
+
+async def test_a_connection_that_was_mended_has_missed_nothing_of_who_is_heard(
+    room: FakeRoom, meeting: MeetingRoom, events: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 100.0)
+    room.speak(room.join("ada"))
+    listener = meeting.listener("ada")
+    assert listener
+    listener.heard.set()
+    room.emit("reconnecting")
+    monkeypatch.setattr(time, "time", lambda: 103.0)
+    room.emit("reconnected")
+    await settled()
+    assert room.asked_for == []
+    assert meeting.attention.missing_since is None
+    assert of(events, AudioMissed) == []

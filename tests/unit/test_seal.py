@@ -13,9 +13,10 @@ import stamina
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.events import CaptionFinal
 from pipelines.testing.memory_store import MemoryStore
+from pipelines.transcript.epochs import journals_of
 from pipelines.transcript.flusher import write_checkpoint
 from pipelines.transcript.journal import read_journal
-from pipelines.transcript.ledger import Ledger, journals_of
+from pipelines.transcript.ledger import Ledger
 from pipelines.transcript.line import Line
 from pipelines.transcript.recovery import recover
 from pipelines.transcript.seal import close_meeting, seal
@@ -115,6 +116,23 @@ async def test_a_meeting_that_ended_in_good_order_is_sealed_without_asking(
 ) -> None:
     (await speak(journal_dir, store, "a", ended=True)).release()
     await recover(journal_dir, [store], is_open=is_unknown)
+    assert list(await store.seals("m")) == [1]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_meeting_that_a_living_job_has_on_any_host_is_not_over(
+    journal_dir: Path, store: FilesStore, *, ended: bool
+) -> None:
+    (await speak(journal_dir, store, "a", ended=ended)).release()
+    served = {"m"}
+
+    async def is_served(meeting: str) -> bool:
+        return meeting in served
+
+    await recover(journal_dir, [store], is_open=is_over, is_served=is_served)
+    assert await store.seals("m") == {}
+    served.clear()
+    await recover(journal_dir, [store], is_open=is_over, is_served=is_served)
     assert list(await store.seals("m")) == [1]
 
 
@@ -231,6 +249,29 @@ async def test_a_meeting_whose_host_vanished_is_sealed_from_what_the_index_has(
     await recover(journal_dir, [store, index], is_open=is_over, index=index)
     assert segments_of(store.directory("m") / "seal-1") == ["a", "b"]
     assert index.sealed_meetings == ["m"]
+
+
+async def test_a_vanished_hosts_meeting_is_left_alone_for_as_long_as_it_may_go_on(
+    journal_dir: Path, store: FilesStore
+) -> None:
+    class Asked(Index):
+        idle = 0.0
+
+        async def unsealed(self, *, idle: float) -> list[str]:
+            self.idle = idle
+            return []
+
+    for vanished_after, continue_within in ((60.0, 90.0), (90.0, 60.0)):
+        index = Asked()
+        await recover(
+            journal_dir,
+            [store],
+            is_open=is_over,
+            index=index,
+            vanished_after=vanished_after,
+            continue_within=continue_within,
+        )
+        assert index.idle == 90.0
 
 
 async def test_a_vanished_hosts_meeting_stays_in_the_index_until_its_last_step_is_done(

@@ -13,6 +13,7 @@ from livekit.agents import APIStatusError, stt
 from agents.plugin import AttributesChanged, AudioChunk, RpcCall, SpeechEnded, SpeechStarted
 from agents.spoken_language import ATTRIBUTE, METHOD
 from bench.scripted_meeting import CHUNK, ScriptedMeeting, Speech
+from pipelines.events import HoleCause
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
 from pipelines.speech.heard import RATE
@@ -107,12 +108,12 @@ async def test_lost_speech_is_kept_as_a_hole_and_told_in_words_for_people() -> N
     settings = Settings(engine_plugins=("refuses=test_transcriber:RefusingSTT",))
     meeting = ScriptedMeeting(Engines(settings), {"ada": speech(2.0)})
     await hold(meeting, 4.0, engine="refuses")
-    holes = [note for kind, note in meeting.notes if kind == "hole"]
-    assert holes[0]["identity"] == "ada"
-    assert holes[0]["from"] == "1970-01-12T13:46:40.000Z"
-    assert holes[-1]["to"] == "1970-01-12T13:46:42.000Z"
-    assert all(a["to"] == b["from"] for a, b in pairwise(holes))
+    holes = meeting.holes
+    assert {(hole.cause, hole.speakers) for hole in holes} == {(HoleCause.ENGINE, ("ada",))}
+    assert (holes[0].at, holes[-1].end) == (AT, AT + 2.0)
+    assert all(a.end == b.at for a, b in pairwise(holes))
     reason = "refuses refused the key (HTTP 401)"
+    assert {hole.reason for hole in holes} == {reason}
     assert meeting.told == [f"interrupted: {reason}", f"failed: {reason}", "stopped"]
 
 
@@ -132,3 +133,20 @@ async def test_an_option_that_the_engine_has_not_is_ignored_and_told_once() -> N
     told = [notice for _, notice in meeting.notices if notice["type"] == "transcriber"]
     assert told == [{"type": "transcriber", "engine": "echo", "ignored": ["numerals"]}]
     assert len(meeting.finals) == 1
+
+
+@in_virtual_time
+async def test_speech_is_unsettled_from_its_last_final_on_until_the_engine_has_settled_it() -> None:
+    meeting = ScriptedMeeting(Engines(ECHO), {"ada": speech(4.0)})
+    found: list[float | None] = []
+
+    def look() -> None:
+        since = meeting.unsettled_since()
+        found.append(since and since - AT)
+
+    for at in (1.0, 3.5, 5.5):
+        asyncio.get_running_loop().call_later(at, look)
+    await hold(meeting, 6.0)
+    assert found[0] == 0.0
+    assert found[1] is not None
+    assert found[2] is None
