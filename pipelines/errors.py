@@ -13,13 +13,22 @@
        |- StoreRefusedError       asking again at once can't help (wrong key, not found)
     |- JournalError           journals can't be read
     |- MeetingEndedError      something was to be kept after the end
+    |- LeaseError             leases can't be read or written
+    |- HeldError              somebody else holds the lease
     |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
+    |- StepError              a step after the meeting failed; says so by a code
+       |- RetryableError          the same step may succeed later
 
 Only ``worker.py`` ends a process.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.lease import Lease
 
 
 class GreffierError(Exception):
@@ -69,9 +78,55 @@ class MeetingEndedError(GreffierError):
     """The meeting has ended; nothing more is kept of it."""
 
 
+class LeaseError(GreffierError):
+    """Leases can't be read or written: whoever keeps them is not there, or refuses."""
+
+
+class HeldError(GreffierError):
+    """Somebody else holds the lease."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__()
+        self.lease = lease
+
+
 class FencedError(GreffierError):
     """A newer epoch serves the meeting."""
+
+    def __init__(self, lease: Lease | None = None) -> None:
+        super().__init__()
+        self.lease = lease
+        """The one that fences, where a lease does."""
 
 
 class PluginError(GreffierError):
     """A plugin's spec is wrong, or two plugins share a name."""
+
+
+class StepError(GreffierError):
+    """A step after the meeting failed, and doing it again with the same input can't help.
+
+    Args:
+        code: Stable and short, for machines and tests: ``no_audio_in_file``.
+        message: What is wrong and what to do; kept, and shown to the operator. No address that is
+            a secret (presigned), nothing that was said, nobody's name.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class RetryableError(StepError):
+    """A step after the meeting failed, and may succeed when it is done again.
+
+    Args:
+        code: As in :class:`StepError`: ``engine_unavailable``.
+        message: Likewise.
+        after: Least seconds until it is worth a try, where the other side said so (Retry-After).
+    """
+
+    def __init__(self, code: str, message: str, *, after: float = 0.0) -> None:
+        super().__init__(code, message)
+        self.after = after

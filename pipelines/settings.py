@@ -26,7 +26,14 @@ from pydantic_settings import (
 from pipelines.errors import SettingsError
 from pipelines.failpoints import FAILPOINTS
 from pipelines.la_suite import COLLECTOR, PROFILES, ProfileName, profile_values
+from pipelines.lease_settings import LeaseSettings
+from pipelines.post_meeting.deliver.settings import DeliverySettings
+from pipelines.post_meeting.llm_settings import LLMSettings
+from pipelines.post_meeting.settings import PostMeetingSettings
+from pipelines.post_meeting.transcribe_settings import TranscribeSettings
 from pipelines.store_settings import StoreSettings
+from pipelines.transcript.stores.address import StoreAddress
+from pipelines.webhooks.settings import WebhookSettings
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -35,7 +42,16 @@ CaptionFormatName = Literal["text-stream", "legacy", "meetai"]
 VadName = Literal["native", "silero"]
 
 
-class Settings(StoreSettings, BaseSettings):
+class Settings(
+    StoreSettings,
+    LeaseSettings,
+    PostMeetingSettings,
+    DeliverySettings,
+    WebhookSettings,
+    TranscribeSettings,
+    LLMSettings,
+    BaseSettings,
+):
     """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.
 
     Three are LiveKit's own and are read under LiveKit's names.
@@ -271,6 +287,14 @@ class Settings(StoreSettings, BaseSettings):
     def agent_presets(self) -> Mapping[str, Mapping[str, Any]]:
         """Settings that an agent starts from where the room's metadata does not say."""
         return {"metadata": {"chat": self.keep_chat}}
+
+    @property
+    def lease_place(self) -> StoreAddress | None:
+        """The Redis that keeps the leases; None where files do."""
+        if isinstance(self.leases, StoreAddress):
+            return self.leases
+        redis = (store for store in self.stores if store.kind == "redis" and not self.leases)
+        return next(redis, None)
 
     @property
     def journal_dir(self) -> Path:

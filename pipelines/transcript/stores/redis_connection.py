@@ -85,8 +85,12 @@ _CODES: Final[tuple[tuple[type[RedisError], str], ...]] = (
 _CODE: Final = re.compile(rf"\b({'|'.join((*_REFUSALS, *_FAILURES))})\b")
 
 
-def open_redis(address: StoreAddress) -> Redis:
+def open_redis(address: StoreAddress, *, setting: str = "GREFFIER_STORES") -> Redis:
     """Return a client that makes one try per call; it connects when it is first used.
+
+    Args:
+        address: Of the server.
+        setting: Which has the address, for who has to correct it.
 
     Raises:
         SettingsError: The address has an option that there is not.
@@ -107,31 +111,38 @@ def open_redis(address: StoreAddress) -> Redis:
         # Connects to nothing, but an option that there is not comes to light now.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # library's
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"GREFFIER_STORES: {address}: {error}") from None
+        raise SettingsError(f"{setting}: {address}: {error}") from None
     return client
 
 
 @asynccontextmanager
-async def redis_call(address: StoreAddress) -> AsyncIterator[None]:
+async def redis_call(
+    address: StoreAddress, *, within: float = LONGEST_CALL, setting: str = "GREFFIER_STORES"
+) -> AsyncIterator[None]:
     """Turn whatever the library raises into our errors, and bound the time.
+
+    Args:
+        address: Of the server that is called.
+        within: Seconds.
+        setting: Which has the address, for who has to correct it.
 
     Raises:
         StoreError: Redis could not do it.
         StoreRefusedError: It will not do it until the operator changes something.
     """
     try:
-        async with asyncio.timeout(LONGEST_CALL):
+        async with asyncio.timeout(within):
             yield
     except (RedisError, OSError) as error:  # the built-in TimeoutError is an OSError
         # Not `from error`: a reply may quote what was sent, which is what people said.
-        raise _store_error(address, error) from None
+        raise _store_error(address, error, setting) from None
 
 
-def _store_error(address: StoreAddress, error: Exception) -> StoreError:
+def _store_error(address: StoreAddress, error: Exception, setting: str) -> StoreError:
     code = _code(error)
     if code in _REFUSALS:
         return StoreRefusedError(
-            f"{address}: {_REFUSALS[code]}; correct its address in GREFFIER_STORES, or the server"
+            f"{address}: {_REFUSALS[code]}; correct its address in {setting}, or the server"
         )
     return StoreError(f"{address}: {_FAILURES.get(code) or _described(error)}")
 
