@@ -136,17 +136,26 @@ def retry_after(error: BaseException, *, now: float) -> float | None:
         response = getattr(cause, "response", None)
         headers = getattr(cause, "headers", None) or getattr(response, "headers", None)
         text = headers.get("Retry-After", "") if headers else ""
-        if not text:
-            continue
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - now
-            except ValueError:
-                return None
-        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+        if text:
+            return seconds_to_wait(text, now=now)
     return None
+
+
+def seconds_to_wait(text: str, *, now: float) -> float | None:
+    """Read a ``Retry-After`` header: seconds, or a date; None where it is neither.
+
+    Args:
+        text: The header's value.
+        now: Unix seconds, for a date.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

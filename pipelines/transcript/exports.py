@@ -15,23 +15,12 @@ from typing import Final
 from urllib.parse import quote
 
 from pipelines.transcript.document import Segment, TranscriptDocument
+from pipelines.transcript.escapes import clock, date, markdown_text, one_line, shown_name
 
-# Whatever str.splitlines(), a browser or a terminal takes for the end of a line.
-_BLANKS: Final = re.compile("[ \t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
-# U+FFFF is no character, and Chromium's WebVTT reader takes it for the end of the file.
-_UNREADABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _ARROW: Final = re.compile(r"-{2,}>")
 
 _WEBVTT_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _WEBVTT_BLOCKS: Final = ("NOTE", "REGION", "STYLE")
-
-_MARKDOWN_SYNTAX: Final = re.compile(
-    r"[\\`*_{}\[\]<>~$&]"  # CommonMark 0.31 section 6, and the extensions that read { ~ $
-    r"|^[-+=#]"  # sections 4 and 5: what opens a block
-    r"|(?<=www)\.|:(?=//)",  # GitHub's bare links
-    re.IGNORECASE,
-)
-_MARKDOWN_NUMBER: Final = re.compile(r"^(\d+)([.)])")
 
 
 def to_json(document: TranscriptDocument) -> str:
@@ -50,8 +39,8 @@ def to_webvtt(document: TranscriptDocument) -> str:
     for segment in document.segments:
         identifier = _cue_identifier(segment.id)
         timings = _timings(segment, decimal_mark=".")
-        text = _webvtt_text(_line(segment.text))
-        voice = f"<v {_webvtt_annotation(_name(segment.name))}>{text}</v>"
+        text = _webvtt_text(one_line(segment.text))
+        voice = f"<v {_webvtt_annotation(shown_name(segment.name))}>{text}</v>"
         blocks.append("\n".join([*([identifier] if identifier else []), timings, voice]))
     return "\n\n".join(blocks) + "\n"
 
@@ -74,7 +63,7 @@ def to_srt(document: TranscriptDocument) -> str:
 def to_text(document: TranscriptDocument) -> str:
     """Return one line per segment: ``[HH:MM:SS] Name: text``, from the start of the meeting."""
     return "".join(
-        f"[{_clock(segment.start_ms)}] {_name(segment.name)}: {_line(segment.text)}\n"
+        f"[{clock(segment.start_ms)}] {shown_name(segment.name)}: {one_line(segment.text)}\n"
         for segment in document.segments
     )
 
@@ -85,19 +74,19 @@ def to_markdown(document: TranscriptDocument) -> str:
     Nothing that was said or that somebody is called becomes markup (CommonMark 0.31, section 2.4
     "Backslash escapes").
     """
-    blocks = [f"# {_markdown(document.room or document.meeting)}"]
+    blocks = [f"# {markdown_text(document.room or document.meeting)}"]
     if document.started_at:
-        until = f" to {_date(document.ended_at)}" if document.ended_at else ""
-        blocks.append(f"{_date(document.started_at)}{until} (UTC)")
+        until = f" to {date(document.ended_at)}" if document.ended_at else ""
+        blocks.append(f"{date(document.started_at)}{until} (UTC)")
     if document.participants:
-        people = [f"- {_markdown(person.name)}" for person in document.participants]
+        people = [f"- {markdown_text(person.name)}" for person in document.participants]
         blocks += ["## Participants", "\n".join(people)]
     if document.segments:
         blocks.append("## Transcript")
-    for _, turn in groupby(document.segments, key=lambda segment: segment.speaker):
+    for _, turn in groupby(document.segments, key=lambda one: (one.speaker, one.name)):
         segments = list(turn)
-        blocks.append(f"**{_markdown(segments[0].name)}** · {_clock(segments[0].start_ms)}")
-        blocks += [_markdown(segment.text) for segment in segments]
+        blocks.append(f"**{markdown_text(segments[0].name)}** · {clock(segments[0].start_ms)}")
+        blocks += [markdown_text(segment.text) for segment in segments]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -111,26 +100,13 @@ EXPORTS: Final[Mapping[str, Callable[[TranscriptDocument], str]]] = {
 """File name ending -> the function that gives the file's text, to be written as UTF-8."""
 
 
-def _line(text: str) -> str:
-    return _UNREADABLE.sub("\ufffd", _BLANKS.sub(" ", text)).strip()
-
-
-def _name(name: str) -> str:
-    return _line(name) or "?"
-
-
 def _plain(text: str) -> str:
-    return _ARROW.sub("->", _line(text))
-
-
-def _clock(ms: int) -> str:
-    seconds = ms // 1000
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return _ARROW.sub("->", one_line(text))
 
 
 def _timings(segment: Segment, *, decimal_mark: str) -> str:
     end_ms = max(segment.end_ms, segment.start_ms + 1)
-    start, end = (f"{_clock(ms)}{decimal_mark}{ms % 1000:03}" for ms in (segment.start_ms, end_ms))
+    start, end = (f"{clock(ms)}{decimal_mark}{ms % 1000:03}" for ms in (segment.start_ms, end_ms))
     return f"{start} --> {end}"
 
 
@@ -149,13 +125,3 @@ def _cue_identifier(segment_id: str) -> str:
     if identifier in _WEBVTT_BLOCKS:  # Parsers take it for the head of another block.
         return f"%{ord(identifier[0]):X}{identifier[1:]}"
     return identifier
-
-
-def _date(moment: str) -> str:
-    """Shorten an ISO 8601 time: ``2026-11-21 09:30``."""
-    return moment[:16].replace("T", " ")
-
-
-def _markdown(text: str) -> str:
-    escaped = _MARKDOWN_SYNTAX.sub(r"\\\g<0>", _name(text))
-    return _MARKDOWN_NUMBER.sub(r"\1\\\2", escaped)
