@@ -44,6 +44,7 @@ soak: $(VENV)/.dev ## Kill jobs at every named place, 5 times each, and count ev
 docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.
 	@$(BIN)/python -m agents.generated_docs
 	@$(BIN)/python -m pipelines.transcript.document > docs/transcript.schema.json
+	@$(BIN)/python -m pipelines.post_meeting.summary > docs/summary.schema.json
 
 .PHONY: lock
 lock: ## Resolve the hashed requirements*.txt again; needs uv. ARGS=--upgrade
