@@ -1,20 +1,30 @@
-"""Looks, at the worker's start and every now and then, for journals that a dead job left."""
+"""Looks for journals that a dead job left: at the worker's start, now and then, and when told.
+
+The receiver of LiveKit's webhooks tells by a nudge, ``room_finished`` above all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from typing import Final
 
 import aiohttp
 from livekit import api
 
 from agents.livekit_api import is_dispatched, is_room_open, open_api
+from pipelines.errors import LeaseError
+from pipelines.leases.open_leases import open_leases
 from pipelines.settings import Settings
 from pipelines.transcript.recording_file import open_recording_file
 from pipelines.transcript.recovery import recover
 from pipelines.transcript.stores.open_stores import open_stores
 
 log = logging.getLogger(__name__)
+
+NUDGE_INTERVAL: Final = 1.0
+"""Seconds between two looks for nudges."""
 
 
 class Recovery:
@@ -26,6 +36,7 @@ class Recovery:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._leases = open_leases(settings)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -48,7 +59,18 @@ class Recovery:
             except Exception:
                 # The next look is the retry; the worker's meetings must not end for it.
                 log.exception("recovery failed, next look later")
-            await asyncio.sleep(self._settings.recover_interval)
+            await self._until_due()
+
+    async def _until_due(self) -> None:
+        """Return when the interval has passed, or when somebody nudges."""
+        due = time.monotonic() + self._settings.recover_interval
+        while (left := due - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, NUDGE_INTERVAL))
+            try:
+                if await self._leases.nudges():
+                    return
+            except LeaseError as error:
+                log.debug("nudges not read", extra={"cause": str(error)})
 
     async def _is_open(self, room: str, sid: str, dispatch: str) -> bool:
         try:
