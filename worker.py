@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import shutdown
+from agents.after_meeting import AfterMeeting
 from agents.dispatch import Dispatcher, reported_load
 from agents.doctor import diagnose, print_checks
 from agents.job import end_job, prepare_process, run_job
@@ -130,8 +131,10 @@ def build_server(settings: Settings, *, metrics_directory: Path | None = None) -
         on_session_end=end_job,
     )
     recovery = Recovery(settings)
+    after_meeting = AfterMeeting(settings)
     server.on("worker_started", metrics)  # Not before: LiveKit empties the directory.
     server.on("worker_started", recovery.start)
+    server.on("worker_started", after_meeting.start)
     return server
 
 
