@@ -21,7 +21,7 @@ from agents.captions import Captions
 from agents.closing import let_go, seal, write_recording_file
 from agents.encryption import EncryptionWatch, encryption_options
 from agents.epoch import open_ledger, put_ghosts_out
-from agents.first_dispatch import until_withdrawn
+from agents.first_dispatch import oldest_like, until_withdrawn
 from agents.history import History
 from agents.host import AgentHost
 from agents.meeting import Desk
@@ -282,8 +282,12 @@ class MeetingJob:
     async def _leave_with_the_first_dispatch(self, ledger: Ledger) -> None:
         job = self._ctx.job
         room, sid, own = job.room.name, job.room.sid, {"", job.dispatch_id}
+        oldest = await oldest_like(self._ctx.api, room=room, dispatch=job.dispatch_id)
         # A store that was away may tell of another one late.
-        while (first := first_dispatch(ledger.opened, sid)) in own:  # noqa: ASYNC110 - no event
+        while (first := first_dispatch(ledger.opened, sid)) in own:
+            if oldest not in own:
+                first = oldest
+                break
             await asyncio.sleep(WATCH_INTERVAL)
         await until_withdrawn(self._ctx.api, room=room, sid=sid, dispatch=first)
         self._ctx.shutdown("the first dispatch is deleted")
