@@ -210,13 +210,13 @@ def schedule(trials: int, seed: int) -> list[str]:
 
 
 def run(failpoints: Sequence[str], directory: Path, server: LiveKitServer) -> Iterator[Trial]:
-    """Hold a meeting for each failpoint, two at a time, and yield what became of each."""
+    """Hold a meeting for each failpoint, three at a time, and yield what became of each."""
     crashes = CrashRun(server, directory)
 
     def hold(number: int, failpoint: str) -> Trial:
         return asyncio.run(crashes.trial(failpoint, number=number))
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         yield from pool.map(hold, range(len(failpoints)), failpoints)
 
 
