@@ -70,7 +70,7 @@ def settings() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Check LiveKit, engine, stores, journal disk and clock, and say what to fix."""
+    """Check LiveKit, engine, stores, disk, clock and deliveries, and say what to fix."""
     raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
 
 

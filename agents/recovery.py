@@ -1,6 +1,6 @@
 """Looks for journals that a dead job left: at the worker's start, now and then, and when told.
 
-The receiver of LiveKit's webhooks tells by a nudge, ``room_finished`` above all.
+The receiver of LiveKit's webhooks tells by a nudge that a room is over.
 """
 
 from __future__ import annotations
@@ -66,11 +66,17 @@ class Recovery:
         due = time.monotonic() + self._settings.recover_interval
         while (left := due - time.monotonic()) > 0:
             await asyncio.sleep(min(left, NUDGE_INTERVAL))
-            try:
-                if await self._leases.nudges():
-                    return
-            except LeaseError as error:
-                log.debug("nudges not read", extra={"cause": str(error)})
+            if await self._nudged():
+                return
+
+    async def _nudged(self) -> bool:
+        # A nudge is read once: where several hosts share Redis, by one of them. The room's journal
+        # may be another's, which then looks at its own next interval.
+        try:
+            return bool(await self._leases.nudges())
+        except LeaseError as error:
+            log.debug("nudges not read", extra={"cause": str(error)})
+            return False
 
     async def _is_open(self, room: str, sid: str, dispatch: str) -> bool:
         try:

@@ -234,3 +234,12 @@ FILES: Final = (
     MediaFile("silence.ogg", _sound("-af", "volume=0", *_OPUS), words=()),
 )
 """Every file, and what is to come of it."""
+
+_KINDS: Final = frozenset(
+    {"browser.webm", "browser-fragmented.mp4", "egress.ogg", "jumping-far.webm"}
+    | {"muted-for-20-s.webm", "truncated-fragmented.mp4", "truncated.mp4", "broken-packets.mkv"}
+    | {"claims-5-gb.mp4", "empty.webm", "page.mp4", "playlist.webm", "noise.ogg", "no-audio.mp4"}
+    | {"silence.ogg"}
+)
+OF_EACH_KIND: Final = tuple(file for file in FILES if file.name in _KINDS)
+"""What the tests have time for; ``python -m bench.containers`` reads every file."""

@@ -16,7 +16,8 @@ class LeaseSettings(BaseModel):
     leases: Annotated[StoreAddress | Literal["", "files"], NoDecode] = Field(
         default="",
         description="Where it is kept who serves which room: `redis://`, or `files` in the data "
-        "directory, for one host; empty takes the first Redis of `GREFFIER_STORES`, else files.",
+        "directory, for one host; empty takes Celery's broker if Celery works after meetings, "
+        "else the first Redis of `GREFFIER_STORES`, else files.",
     )
     lease_ttl: float = Field(
         default=3.0,

@@ -163,13 +163,14 @@ class Metrics:
         )
         self.steps = Counter(
             "greffier_steps_total",
-            "Steps after meetings, by outcome: `done`, `failed` (tried again later) or `given_up`.",
+            "Steps after meetings that the worker's own child does (`GREFFIER_AFTER=builtin`), by "
+            "outcome: `done`, `failed` (tried again later) or `given_up`.",
             ["step", "outcome"],
             registry=None,
         )
         self.deliveries = Counter(
             "greffier_deliveries_total",
-            "Attempts to deliver minutes, by kind of destination and outcome (`delivered`, "
+            "Its attempts to deliver minutes, by kind of destination and outcome (`delivered`, "
             "`failed`: tried again, `refused`).",
             ["kind", "outcome"],
             registry=None,

@@ -17,18 +17,19 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from pipelines.errors import GreffierError, StepError
+from pipelines.errors import GreffierError, StepError, StoreError
 from pipelines.post_meeting.builtin import BuiltinWorker
 from pipelines.post_meeting.hand_over import hand_over, nudge_new
 from pipelines.post_meeting.open_artefacts import open_files
 from pipelines.post_meeting.open_work import Work, open_work
 from pipelines.post_meeting.progress_bars import ProgressBars
 from pipelines.post_meeting.recorded_file import seal_file
+from pipelines.post_meeting.retry import Retried
+from pipelines.post_meeting.retry import retry as retry_given_up
 from pipelines.post_meeting.source import Source
 from pipelines.post_meeting.status import StepStatus, print_status, read_status, status_json
-from pipelines.post_meeting.sweep import Nudge
+from pipelines.post_meeting.sweep import ready_of
 from pipelines.post_meeting.wanted import Wanted
-from pipelines.post_meeting.work import failure_name
 from pipelines.settings import Settings
 from pipelines.transcript.paths import Sealed
 
@@ -111,8 +112,12 @@ def retry(
     """Try again what was given up, from its first attempt on."""
     if not meetings and not everything:
         _fail("name meetings as `status` prints them, or --all")
-    again = _run(_retry(_settings(), None if everything else set(meetings or ())))
-    typer.echo(f"tried again: {', '.join(one.marker for one in again) or 'none'}")
+    done = _run(_retry(_settings(), None if everything else set(meetings or ())))
+    typer.echo(f"tried again: {', '.join(one.marker for one in done.again) or 'none'}")
+    for refused in done.refused:
+        typer.echo(f"not tried again: {refused}", err=True)
+    if done.refused and not done.again:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -165,6 +170,8 @@ async def _work(
             index = _Index(settings, work, only, every=0 if until_idle else settings.sweep_interval)
             builtin = BuiltinWorker(work.runner, index.find, sweep=settings.sweep_interval)
             await builtin.run(until_idle=until_idle)
+            if index.left:
+                raise StoreError(f"{len(index.left)} seals are not handed over; the log says why")
 
 
 class _Index:
@@ -179,10 +186,12 @@ class _Index:
         self._interval = every
         self._found: list[Sealed] = []
         self._read_at = -math.inf
+        self.left: list[Sealed] = []
+        """Seals of this host that can't be handed over yet."""
 
     async def find(self) -> list[Sealed]:
         if self._here:
-            given = await hand_over(self._here, self._work.store)
+            given, self.left = await hand_over(self._here, self._work.store)
             if not given and time.monotonic() < self._read_at + self._interval:
                 return self._found
         self._found = [
@@ -206,8 +215,7 @@ async def _hand_over(settings: Settings, *, until_idle: bool) -> None:
 
         async def nudge(seals: Collection[Sealed]) -> None:
             for sealed in seals:
-                found = await work.runner.look(sealed)
-                nudges = [Nudge(sealed, step) for step in found.ready] if found else []
+                nudges = await ready_of(sealed, work.runner)
                 await asyncio.to_thread(send, celery, nudges)
 
         there = work.store if settings.artefacts else here
@@ -227,15 +235,9 @@ async def _seal_files(
     return sealed
 
 
-async def _retry(settings: Settings, keys: Collection[str] | None) -> list[Sealed]:
+async def _retry(settings: Settings, keys: Collection[str] | None) -> Retried:
     async with open_work(settings) as work:
-        again = [one for one in await work.pending.given_up() if keys is None or one.key in keys]
-        for sealed in again:
-            found = await work.runner.look(sealed)
-            for step in found.given_up if found else ():
-                await work.store.at(sealed.directory).remove(failure_name(step.name))
-            await work.pending.add(sealed)
-        return again
+        return await retry_given_up(work, keys)
 
 
 async def _with_parent(work: Coroutine[Any, Any, None], *, with_parent: bool) -> None:

@@ -1,25 +1,26 @@
 """Whose words a recording has: its text, put to names by who was speaking then: pure.
 
 Below the threshold a word has no name: never a guess. What a person corrected stays as it is. A
-live line stays where the recording has nothing of its speaker; everywhere else the recording's text
-takes its place, and says so (``source``), so holes of the live transcript are filled.
+live line stays where the recording has a hole or nothing of its speaker; everywhere else the
+recording's text takes its place, and says so (``source``), so holes of the live transcript are
+filled.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import groupby
+from math import inf
 from typing import Final
 
 import numpy as np
 
-from pipelines.events import iso
+from pipelines.events import iso, unix
 from pipelines.post_meeting.clock_fit import ClockFit, fit_clock
 from pipelines.post_meeting.heard_json import joined_text
+from pipelines.post_meeting.live_lines import NEAR, Said, Voice, named_by_words, put_together
 from pipelines.post_meeting.timed_words import TimedWord, timed_words
 from pipelines.post_meeting.transcription import Transcription
 from pipelines.post_meeting.voice_activity import Activity, Span, activity_of
@@ -28,28 +29,8 @@ from pipelines.transcript.document import Person, Segment, TranscriptDocument
 
 THRESHOLD: Final = 0.9
 
-_SUPERSEDED: Final = 0.5  # share of a live line that the recording must have of its speaker
-_NEAR: Final = 0.5  # seconds
 _SHARED_BY: Final = 0.05  # share of a microphone's words that make a second voice of it
 _LEAST_SHARED: Final = 5  # words, likewise
-_SAME_WORDS: Final = 0.6  # share of words by which a live line is the same as a recorded one
-_LEAST_WORDS: Final = 2
-_WORD: Final = re.compile(r"[^\W_]+")
-
-_Voice = tuple[int, str]
-"""A diariser's label, and the part of the recording in which it means something."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """Consecutive words of one heard segment with one speaker, or none; seconds of the meeting."""
-
-    heard: int
-    text: str
-    start: float
-    end: float
-    identity: str | None
-    voice: _Voice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +41,7 @@ class _Word:
     word: TimedWord
     start: float
     end: float
-    voice: _Voice | None
+    voice: Voice | None
     identity: str | None = None
     corrected: bool = False
 
@@ -87,17 +68,19 @@ def align(
     """
     spoke = activity_of(document) if activity is None else activity
     spoke = {who: spans for who, spans in spoke.items() if spans}
-    began = document.started_at and datetime.fromisoformat(document.started_at).timestamp()
-    begin = began or 0.0
+    begin = unix(document.started_at) if document.started_at else 0.0
     expected = None
-    if began and heard.started_at:
-        expected = datetime.fromisoformat(heard.started_at).timestamp() - began
+    if document.started_at and heard.started_at:
+        expected = unix(heard.started_at) - begin
     fit = fit_clock(spoke, _voice_spans(heard), expected=expected)
     words = _named(_words(heard, fit), spoke, threshold)
-    said = _named_by_words(_joined(_with_corrections(words, document), heard), document.segments)
+    microphones = activity_of(document, lines=False) if activity is None else spoke
+    said = named_by_words(
+        _joined(_with_corrections(words, document, microphones), heard), document.segments
+    )
+    live, said = put_together(document.segments, said, _holes(heard, fit))
     labels = _labels(words)
     names = {person.identity: person.name for person in document.participants}
-    live = [one for one in document.segments if not _superseded(one, said)]
     recorded = [
         Segment(
             id=f"recording-{one.heard}-{number}",
@@ -163,21 +146,52 @@ def _named(words: list[_Word], activity: Activity, threshold: float) -> list[_Wo
     ]
 
 
-def _with_corrections(words: Sequence[_Word], document: TranscriptDocument) -> list[_Word]:
-    """Mark what a person has corrected: it is there, and better."""
-    corrected: dict[str, list[Span]] = defaultdict(list)
+def _holes(heard: Transcription, fit: ClockFit) -> list[Span]:
+    """Return where the recording has nothing, seconds of the meeting."""
+    unheard = [(fit(one.start), fit(one.end)) for one in heard.unheard]
+    return [(-inf, fit(0.0)), *unheard, (fit(heard.seconds), inf)]
+
+
+def _with_corrections(
+    words: Sequence[_Word], document: TranscriptDocument, microphones: Activity
+) -> list[_Word]:
+    """Mark what a person has corrected: it is there, and better.
+
+    A correction may have named somebody else than whose microphone it was, or somebody who shares
+    it: so it has also what nobody is known for, and what is of a microphone that has no line of its
+    own there while the corrected speaker's was silent.
+    """
+    lines: dict[str, list[Span]] = defaultdict(list)
+    corrected: list[tuple[str, Span, bool]] = []
     for one in document.segments:
+        span = (one.start_ms / 1000, one.end_ms / 1000)
+        lines[one.speaker].append(span)
         if one.source == "person":
-            corrected[one.speaker].append((one.start_ms / 1000 - _NEAR, one.end_ms / 1000 + _NEAR))
+            spoke = any(_overlap(span, its) > 0 for its in microphones.get(one.speaker, ()))
+            corrected.append((one.speaker, span, spoke))
 
     def is_corrected(word: _Word) -> bool:
-        spans = corrected.get(word.identity or "", ())
-        return any(start <= (word.start + word.end) / 2 <= end for start, end in spans)
+        middle = (word.start + word.end) / 2
+        for speaker, span, spoke in corrected:
+            if _within(middle, span) and (
+                word.identity in (speaker, None)
+                or not (spoke or any(_within(middle, its) for its in lines[word.identity or ""]))
+            ):
+                return True
+        return False
 
     return [replace(word, corrected=True) if is_corrected(word) else word for word in words]
 
 
-def _joined(words: Sequence[_Word], heard: Transcription) -> list[_Said]:
+def _within(at: float, span: Span) -> bool:
+    return span[0] - NEAR <= at <= span[1] + NEAR
+
+
+def _overlap(one: Span, other: Span) -> float:
+    return min(one[1], other[1]) - max(one[0], other[0])
+
+
+def _joined(words: Sequence[_Word], heard: Transcription) -> list[Said]:
     """Make one of the consecutive words of a segment that have the same speaker."""
     whole = Counter(number for number, one in enumerate(heard.segments) for _ in timed_words(one))
     result = []
@@ -196,7 +210,7 @@ def _joined(words: Sequence[_Word], heard: Transcription) -> list[_Said]:
             text = joined_text([one.word.text for one in its], like=segment.text)
         voices = Counter(one.voice for one in its)
         result.append(
-            _Said(
+            Said(
                 heard=number,
                 text=text,
                 start=min(one.start for one in its),
@@ -208,67 +222,21 @@ def _joined(words: Sequence[_Word], heard: Transcription) -> list[_Said]:
     return [one for one in result if one.text.strip()]
 
 
-def _shown_voice(word: _Word) -> _Voice | None:
+def _shown_voice(word: _Word) -> Voice | None:
     return None if word.identity is not None else word.voice
 
 
-def _named_by_words(said: Sequence[_Said], live: Sequence[Segment]) -> list[_Said]:
-    """Name what nobody is known for by the live line that has the same words at the same time."""
-    result = []
-    for one in said:
-        mine = Counter(_WORD.findall(one.text.casefold()))
-        found: dict[str, float] = {}
-        if one.identity is None and mine.total() >= _LEAST_WORDS:
-            for segment in _around(one, live):
-                its = Counter(_WORD.findall(segment.text.casefold()))
-                share = (mine & its).total() / mine.total()
-                found[segment.speaker] = max(share, found.get(segment.speaker, 0.0))
-        ranked = sorted(found, key=lambda who: found[who], reverse=True)
-        if (
-            ranked
-            and found[ranked[0]] >= _SAME_WORDS
-            and (len(ranked) == 1 or found[ranked[1]] <= found[ranked[0]] / 2)
-        ):
-            result.append(replace(one, identity=ranked[0]))
-        else:
-            result.append(one)
-    return result
-
-
-def _around(said: _Said, live: Sequence[Segment]) -> Iterator[Segment]:
-    for segment in live:
-        if (
-            segment.speaker
-            and segment.start_ms / 1000 <= said.end + _NEAR
-            and segment.end_ms / 1000 >= said.start - _NEAR
-        ):
-            yield segment
-
-
-def _superseded(segment: Segment, said: Sequence[_Said]) -> bool:
-    """Tell whether the recording has what a live line has."""
-    if segment.source == "person":
-        return False
-    start, end = segment.start_ms / 1000, segment.end_ms / 1000
-    covered = sum(
-        max(0.0, min(end, one.end + _NEAR) - max(start, one.start - _NEAR))
-        for one in said
-        if one.identity == segment.speaker
-    )
-    return covered >= (end - start) * _SUPERSEDED and covered > 0
-
-
-def _labels(words: Sequence[_Word]) -> dict[tuple[str, _Voice], str]:
+def _labels(words: Sequence[_Word]) -> dict[tuple[str, Voice], str]:
     """Return what tells apart the people at one microphone: (identity, voice) -> its label.
 
     A microphone is shared where two voices of the same part are mostly heard through it. What
     another microphone's voice seems to say there is the diariser's mistake.
     """
-    counts: dict[_Voice, Counter[str]] = defaultdict(Counter)
+    counts: dict[Voice, Counter[str]] = defaultdict(Counter)
     for word in words:
         if word.identity is not None and word.voice is not None:
             counts[word.voice][word.identity] += 1
-    homes: dict[tuple[str, int], list[_Voice]] = defaultdict(list)
+    homes: dict[tuple[str, int], list[Voice]] = defaultdict(list)
     for voice, people in counts.items():
         who, most = people.most_common(1)[0]
         whole = sum(its[who] for its in counts.values())
@@ -283,7 +251,7 @@ def _labels(words: Sequence[_Word]) -> dict[tuple[str, _Voice], str]:
     }
 
 
-def _name(said: _Said, names: Mapping[str, str], labels: Mapping[tuple[str, _Voice], str]) -> str:
+def _name(said: Said, names: Mapping[str, str], labels: Mapping[tuple[str, Voice], str]) -> str:
     if said.identity is None:
         return said.voice[1] if said.voice else ""
     name = names.get(said.identity, said.identity)
@@ -291,7 +259,7 @@ def _name(said: _Said, names: Mapping[str, str], labels: Mapping[tuple[str, _Voi
     return f"{name} ({label})" if label else name
 
 
-def _numbered(said: Sequence[_Said]) -> Iterator[tuple[int, _Said]]:
+def _numbered(said: Sequence[Said]) -> Iterator[tuple[int, Said]]:
     for _, run in groupby(said, key=lambda one: one.heard):
         yield from enumerate(run)
 
@@ -303,8 +271,7 @@ def _with_segments(document: TranscriptDocument, segments: Sequence[Segment]) ->
     there = {person.identity for person in document.participants}
     ended = document.ended_at
     if segments and document.started_at:
-        began = datetime.fromisoformat(document.started_at).timestamp()
-        last = iso(began + max(one.end_ms for one in segments) / 1000)
+        last = iso(unix(document.started_at) + max(one.end_ms for one in segments) / 1000)
         ended = max(ended or last, last)
     return document.model_copy(
         update={

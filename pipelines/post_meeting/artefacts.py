@@ -153,7 +153,7 @@ class FilesArtefacts:
         with _as_store_error():
             return frozenset(
                 (Path(parent) / name).relative_to(self.directory).as_posix()
-                for parent, _, files in os.walk(self.directory)
+                for parent, _, files in os.walk(self.directory, onerror=_unless_absent)
                 for name in files
                 if not name.startswith(".")
             )
@@ -246,6 +246,12 @@ def _write(path: Path, data: bytes) -> Path:
             unfinished.unlink()
         raise
     return unfinished
+
+
+def _unless_absent(error: OSError) -> None:
+    """What can't be read must not look empty: a meeting without a transcript is no work."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class Task:
         artefacts: Of the meeting: it reads what it needs and puts what it makes.
         wanted: What the room's metadata asks for.
         progress: To be told how far it is.
+        last: Whether it is not tried again: what is not all that it could be is better than none.
     """
 
     sealed: Sealed
@@ -45,6 +46,7 @@ class Task:
     artefacts: Artefacts
     wanted: Wanted
     progress: Progress
+    last: bool = False
 
     @property
     def fields(self) -> dict[str, object]:

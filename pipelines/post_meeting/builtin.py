@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
-from pipelines.errors import LeaseError, StoreError
+from pipelines.errors import GreffierError, LeaseError, StoreError
 from pipelines.post_meeting.runner import Runner
 from pipelines.post_meeting.work import Agenda, QueueName, Step
 from pipelines.transcript.paths import Sealed
@@ -81,11 +81,11 @@ class BuiltinWorker:
             while await self._pass(sealed):
                 pass
         except Exception as error:
-            # Whatever is wrong with one meeting, the others are worked on.
-            log.warning(
-                "meeting not done, next look later",
-                extra={"meeting": sealed.key, "cause": f"{type(error).__name__}: {error}"},
-            )
+            # Whatever is wrong with one meeting, the others are worked on. A library's message may
+            # quote what was said.
+            cause = str(error) if isinstance(error, GreffierError) else type(error).__name__
+            fields = {"meeting": sealed.key, "cause": cause}
+            log.warning("meeting not done, next look later", extra=fields)
         finally:
             self._look_at[sealed] = asyncio.get_running_loop().time() + self._sweep
             self._busy.discard(sealed)

@@ -1,8 +1,9 @@
 """The Celery app: three queues over Redis that nudge workers on any number of hosts.
 
-A message is ``(meeting key, seal, step)``: nothing that was said, no address, nobody's name. It is
-a nudge and nothing more. What is to be done is known from the artefacts, who does it from the
-leases; so a message may be lost, doubled or late, and Redis may lose all of them.
+A message is ``(meeting key, seal, step)``: nothing that was said and no address, but the key begins
+with what is readable of the meeting's id. It is a nudge and nothing more. What is to be done is
+known from the artefacts, who does it from the leases; so a message may be lost, doubled or late,
+and Redis may lose all of them.
 
 ``python -m pipelines.post_meeting worker`` starts a worker; ``celery -A
 pipelines.post_meeting.celery_app worker`` does too, for who has more to say about it.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, get_args
@@ -41,6 +43,10 @@ _KILL_AFTER: Final = 120
 _REDELIVER_AFTER: Final = 600
 """Seconds beyond that after which Redis gives out a message again that nobody has confirmed."""
 
+_VERIFIED: Final = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+_LEVELS: Final = {"WARN": "WARNING"}
+"""What Celery's command line calls otherwise than we do."""
 
 _FIRST_SWEEP: Final = 1.0
 """Seconds from a worker's start, which may be the first in a while, to its first sweep."""
@@ -65,6 +71,8 @@ def create_app(settings: Settings) -> Any:
             "socket_timeout": 10,
             "socket_keepalive": True,
         },
+        # Else kombu checks no certificate. What the address says of TLS goes before it, as a whole.
+        broker_use_ssl=_VERIFIED if settings.broker_url.startswith("rediss://") else None,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         # A step goes on when Redis is away: what it makes is kept elsewhere.
@@ -96,7 +104,7 @@ def serve(settings: Settings, *, queues: Sequence[str], concurrency: int) -> Non
             f"--queues={','.join(queues or QUEUES)}",
             f"--concurrency={concurrency}",
             f"--hostname=greffier-{os.getpid()}@%h",
-            f"--loglevel={settings.log_level}",
+            f"--loglevel={_LEVELS.get(settings.log_level, settings.log_level)}",
             # What workers tell each other is of no use here, and costs a queue each.
             "--without-gossip",
             "--without-mingle",
@@ -155,7 +163,9 @@ async def _do(settings: Settings, sealed: Sealed, name: str) -> Agenda | None:
 
 async def _ready(settings: Settings) -> Sequence[Nudge]:
     async with open_work(settings) as work:
-        return await ready_steps(work.pending, work.runner, work.leases)
+        # A worker's main process does nothing else meanwhile.
+        seconds = settings.sweep_interval / 2
+        return await ready_steps(work.pending, work.runner, work.leases, seconds=seconds)
 
 
 def _sweeping(settings: Settings, app: Any) -> type:

@@ -19,8 +19,8 @@ from pipelines.post_meeting import facts
 from pipelines.post_meeting.answers import Said, Task
 from pipelines.post_meeting.facts import NOUNS_HAVE_CAPITALS, NUMBER_LANGUAGES, fold
 from pipelines.post_meeting.summary import Action, Dropped, DropReason, Statement
-from pipelines.post_meeting.windows import one_line
 from pipelines.transcript.document import Segment
+from pipelines.transcript.escapes import one_line
 
 _ENDING: Final = 2
 """Last letters in which two forms of a name may differ: "Adą" for "Ada", "Sara" for "Sarah"."""

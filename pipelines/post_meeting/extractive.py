@@ -16,8 +16,9 @@ from typing import Final
 
 from pipelines.post_meeting.facts import words
 from pipelines.post_meeting.summary import EXTRACTIVE, Section, Statement, Summary
-from pipelines.post_meeting.windows import one_line, split
+from pipelines.post_meeting.windows import split
 from pipelines.transcript.document import Segment, TranscriptDocument
+from pipelines.transcript.escapes import one_line
 
 OVERVIEW: Final = 5
 """Lines of the overview at most."""
@@ -148,4 +149,5 @@ def _quoted(segment: Segment) -> Statement:
     text = one_line(segment.text)
     if len(text) > _LONGEST_LINE:
         text = text[: _LONGEST_LINE - 1].rstrip() + "…"
-    return Statement(text=f"{one_line(segment.name)}: {text}", cites=(segment.id,))
+    name = one_line(segment.name)  # empty where nobody knows who spoke
+    return Statement(text=f"{name}: {text}" if name else text, cites=(segment.id,))

@@ -35,7 +35,18 @@ _BLANK: Final = re.compile("[ \u00a0\u2009\u202f'\u2019]")
 _SCALES: Final = {"k": 1e3, "m": 1e6, "bn": 1e9}
 _ROUND: Final = frozenset(_SCALES.values())
 _HUNDRED: Final = 100
+_WHOLE: Final = 4  # quarters
 _HALF: Final = frozenset({"half", "demi", "demie", "halb", "halben", "medio", "media", "mezzo"})
+_QUARTER: Final = frozenset(
+    {"quarter", "quarters", "quart", "quarts", "viertel", "cuarto", "cuartos", "cuarta", "quarto"}
+    | {"quartos", "quarti", "kwart"}
+)
+_DOZEN: Final = frozenset(
+    {"dozen", "dozens", "douzaine", "douzaines", "dutzend", "docena", "docenas", "dozzina"}
+    | {"dozzine", "dozijn", "duzia", "duzias"}
+)
+# text2num reads "two point one point three" as "2.1 point 3".
+_VERSION: Final = re.compile(r"(\d+)[.,](\d+)(?=\s+(?:point|dot|punkt|punto|ponto|punt)\s+\d)")
 _LONGEST_UNIT: Final = 3  # letters: AM, EUR, GB
 _SENTENCE_ENDS: Final = frozenset('.!?:;…"“«(')
 
@@ -92,7 +103,8 @@ def values(text: str, language: str) -> Readings:
     """Return every number that a text may be heard to say, months' too.
 
     What is said in parts is one number too: "twenty twenty six" for a year, "three eleven" for a
-    version or a price, "two and a half million".
+    version or a price, "two and a half million". A dozen is twelve, a quarter and a half are shares
+    in percent.
     """
     digits = _with_digits(text, language, small=True)
     alone = [_readings(match[1], match[2]) for match in _NUMBER.finditer(digits)]
@@ -101,9 +113,17 @@ def values(text: str, language: str) -> Readings:
         pairs = [(high, low) for high in highs for low in lows if max(high, low) < _HUNDRED]
         found |= {_HUNDRED * high + low for high, low in pairs}
         found |= {float(f"{high:.0f}.{low:.0f}") for high, low in pairs}
-    if _HALF.intersection(words(text)):
+    found |= {float(part) for match in _VERSION.finditer(digits) for part in match.groups()}
+    said = frozenset(words(text))
+    half = bool(_HALF & said)
+    counts = {1.0, *(one for one in found if one < _HUNDRED)}
+    if _DOZEN & said:
+        found |= {12 * one for one in (counts | {0.5} if half else counts)}
+    if _QUARTER & said:
+        found |= {25 * one for one in counts if one < _WHOLE}
+    if half:
         halves = {one + 0.5 for one in found if one < _HUNDRED}
-        found |= {half * scale for half in halves for scale in (1.0, *(found & _ROUND))}
+        found |= {one * scale for one in halves for scale in (1.0, *(found & _ROUND))} | {50.0}
     found |= {float(-day) for day in days_heard(text, language) if day < 0}
     return frozenset(found)
 

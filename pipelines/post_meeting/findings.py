@@ -16,8 +16,9 @@ from pipelines.post_meeting.answers import Notes, Said, Topic
 from pipelines.post_meeting.citations import Citations
 from pipelines.post_meeting.extractive import PER_SECTION, Extract, end_of
 from pipelines.post_meeting.summary import Action, Dropped, DropReason, Section, Statement
-from pipelines.post_meeting.windows import Window, one_line, tokens
+from pipelines.post_meeting.windows import Window, tokens
 from pipelines.transcript.document import Segment
+from pipelines.transcript.escapes import one_line
 
 _LONGEST_TITLE: Final = 120  # characters
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from pipelines.errors import RetryableError, StepError
 from pipelines.post_meeting.answers import parse, response_format
 from pipelines.post_meeting.llm_settings import LLMSettings
 from pipelines.post_meeting.windows import tokens
+from pipelines.retry_after import seconds_to_wait
 from prompts import Prompts
 
 T = TypeVar("T", bound=BaseModel)
@@ -162,18 +164,12 @@ def _words(completion: Any) -> str:
 def _named(error: openai.APIStatusError) -> StepError:
     status = error.status_code
     if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS):
-        after = _seconds(error.response.headers.get("retry-after", ""))
-        return RetryableError("llm_busy", f"the model's server says HTTP {status}", after=after)
+        after = seconds_to_wait(error.response.headers.get("retry-after", ""), now=time.time())
+        what = f"the model's server says HTTP {status}"
+        return RetryableError("llm_busy", what, after=after or 0.0)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RetryableError("llm_unavailable", f"the model's server says HTTP {status}")
     if error.code == "context_length_exceeded" or "context length" in error.message:
         return StepError("llm_context", "the model reads less: lower GREFFIER_LLM_CONTEXT_TOKENS")
     advice = _BY_SETTING.get(status, "check GREFFIER_LLM_OUTPUT, and the server's log")
     return StepError("llm_refused", f"the model's server says HTTP {status}: {advice}")
-
-
-def _seconds(header: str) -> float:
-    try:
-        return min(max(float(header), 0.0), 3600.0)
-    except ValueError:  # a date: the pipeline's own pause will do
-        return 0.0

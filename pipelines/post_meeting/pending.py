@@ -2,7 +2,8 @@
 
 They lie in the same place as the artefacts, in files or in S3, so that nothing else has to be
 there, and nothing can forget what that place remembers. A marker is put before the seal it is
-about, and goes when nothing is left to do: what a nudge missed is found here.
+about, and goes when nothing is left to do: what a nudge missed is found here. A meeting that is not
+finished has one marker or both at any moment, whoever gives it up and whoever asks for it again.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ class Pending:
         return await _read(self._pending)
 
     async def given_up(self) -> list[Sealed]:
-        """Return the dead letters, in order of the keys."""
-        return await _read(self._dead)
+        """Return the dead letters, in order of the keys; not those that are to be looked at."""
+        dead = await _read(self._dead)
+        pending = set(await _read(self._pending))
+        return [sealed for sealed in dead if sealed not in pending]
 
     async def add(self, sealed: Sealed) -> None:
         """Have it looked at, again if it was given up."""
+        # A dead letter's marker stays: who gives it up just now takes the other one away.
         await self._pending.put(sealed.marker, b"")
-        await self._dead.remove(sealed.marker)
 
     async def finish(self, sealed: Sealed) -> None:
         """Have it looked at no more: everything is there."""

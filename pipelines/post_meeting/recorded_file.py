@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 
+from pipelines.events import iso
 from pipelines.post_meeting.artefacts import FilesArtefactStore
 from pipelines.post_meeting.pending import Pending
 from pipelines.post_meeting.source import Source
@@ -29,7 +31,8 @@ async def seal_file(file: Path, out: Path, *, source: Source, wanted: Wanted) ->
         OSError: There is no such file.
         StoreError: The seal can't be written.
     """
-    meeting = await asyncio.to_thread(_meeting_of, file)
+    state = await asyncio.to_thread(file.stat)
+    meeting = _meeting_of(file, state)
     sealed = Sealed(meeting_key(meeting), 1)
     store = FilesArtefactStore(out)
     if await store.at(sealed.directory).read(DOCUMENT) is None:
@@ -38,7 +41,8 @@ async def seal_file(file: Path, out: Path, *, source: Source, wanted: Wanted) ->
             room=file.stem,
             seal=1,
             epochs=(),
-            started_at=source.started_at,
+            # Nobody says when it was; the file's own time is near it.
+            started_at=source.started_at or iso(state.st_mtime),
             ended_at=None,
             participants=(),
             speakers=(),
@@ -56,7 +60,6 @@ async def seal_file(file: Path, out: Path, *, source: Source, wanted: Wanted) ->
     return sealed
 
 
-def _meeting_of(file: Path) -> str:
-    state = file.stat()
+def _meeting_of(file: Path, state: os.stat_result) -> str:
     identity = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
     return f"{file.stem} {hashlib.sha256(identity.encode('utf-8', 'replace')).hexdigest()[:8]}"

@@ -28,6 +28,7 @@ from pipelines.post_meeting.attempt import StepFunction, Task, outcome, while_he
 from pipelines.post_meeting.pending import Pending
 from pipelines.post_meeting.wanted import Wanted
 from pipelines.post_meeting.work import (
+    ALIGNED,
     DOCUMENT,
     SOURCE,
     WANTED,
@@ -100,11 +101,14 @@ class Runner:
         if DOCUMENT not in present:
             return None
         wanted = await _wanted(artefacts)
-        recorded = SOURCE in present
-        heard_live = recorded and await _heard_live(artefacts)
         failures = await _failures(artefacts, present)
+        recording = failures.get("transcribe")
+        # Only a recording that is given up makes a difference: else the transcript, which may be
+        # that of a whole day, is not read at every look.
+        matters = recording is not None and recording.due is None and ALIGNED not in present
+        heard_live = not matters or await _heard_live(artefacts)
         return agenda(
-            plan(recorded=recorded, heard_live=heard_live, deliver=wanted.deliver),
+            plan(recorded=SOURCE in present, heard_live=heard_live, deliver=wanted.deliver),
             present=present,
             failures=failures,
             now=self._clock(),
@@ -153,11 +157,13 @@ class Runner:
         for step in found.done:
             if step.name in found.failures:  # Its process died when all of it was there.
                 await self._store.at(sealed.directory).remove(failure_name(step.name))
-        if found.rests:
-            if found.given_up:
-                await self._pending.give_up(sealed)
-            else:
-                await self._pending.finish(sealed)
+        if found.rests and not found.given_up:
+            await self._pending.finish(sealed)
+        elif found.rests:
+            await self._pending.give_up(sealed)
+            found = await self.look(sealed)
+            if found and not found.rests:  # Somebody asked for it again in between.
+                await self._pending.add(sealed)
         return found
 
     async def _ready(self, sealed: Sealed, name: str) -> Step | None:
@@ -172,7 +178,8 @@ class Runner:
         await artefacts.replace(noted, attempt.encode())
         state: dict[str, float] = {}
         progress = partial(self._note_progress, sealed, step, state)
-        task = Task(sealed, step, artefacts, await _wanted(artefacts), progress)
+        last = step.is_last(attempt.attempts)
+        task = Task(sealed, step, artefacts, await _wanted(artefacts), progress, last)
         if attempt.due is None:
             _tell(task, attempt)
             return
@@ -185,6 +192,7 @@ class Runner:
                 ttl=self._ttl,
                 state=state,
             )
+            await self._still_ours(lease, state)
         except FencedError:
             log.warning("step is somebody else's now", extra=task.fields)
         except asyncio.CancelledError:
@@ -196,6 +204,19 @@ class Runner:
             raise
         else:
             await self._keep(task, attempt, problem)
+
+    async def _still_ours(self, lease: Lease, state: Mapping[str, float]) -> None:
+        """Beat once more: how an attempt ended is not noted over that of whoever is at it now.
+
+        Raises:
+            FencedError: The step is somebody else's.
+        """
+        try:
+            await self._leases.beat(
+                lease.key, holder=lease.holder, epoch=lease.epoch, ttl=self._ttl, state=state
+            )
+        except LeaseError as error:
+            log.warning("lease not read, taken for ours", extra={"cause": str(error)})
 
     async def _keep(self, task: Task, attempt: Failure, problem: StepError | None) -> None:
         noted = failure_name(task.step.name)
@@ -248,7 +269,10 @@ async def _wanted(artefacts: Artefacts) -> Wanted:
 
 async def _heard_live(artefacts: Artefacts) -> bool:
     raw = await artefacts.read(DOCUMENT)
-    document = await asyncio.to_thread(TranscriptDocument.model_validate_json, raw or b"")
+    try:
+        document = await asyncio.to_thread(TranscriptDocument.model_validate_json, raw or b"")
+    except ValidationError:
+        return True  # The step that needs it says what is wrong.
     return bool(document.segments)
 
 

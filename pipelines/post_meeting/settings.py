@@ -49,6 +49,14 @@ class PostMeetingSettings(BaseModel):
         "does.",
     )
 
+    @field_validator("celery_broker")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        found = parse_addresses(value.get_secret_value())
+        if found and (len(found) > 1 or found[0].kind != "redis"):
+            raise ValueError("must be one redis:// or rediss:// address")
+        return value
+
     @field_validator("artefacts", mode="before")
     @classmethod
     def _parse_artefacts(cls, value: object) -> object:
@@ -61,7 +69,7 @@ class PostMeetingSettings(BaseModel):
 
     @model_validator(mode="after")
     def _has_a_broker(self) -> Self:
-        if self.after == "celery" and not self.broker_url:
+        if self.after == "celery" and not self.broker:
             raise ValueError(
                 "GREFFIER_AFTER=celery needs a broker: set GREFFIER_CELERY_BROKER, or a redis:// "
                 "store in GREFFIER_STORES"
@@ -69,9 +77,13 @@ class PostMeetingSettings(BaseModel):
         return self
 
     @property
-    def broker_url(self) -> str:
-        """Address of Celery's broker, which may hold a password; empty where there is none."""
-        if given := self.celery_broker.get_secret_value():
-            return given
+    def broker(self) -> StoreAddress | None:
+        """Celery's broker; None where there is none."""
         stores: tuple[StoreAddress, ...] = getattr(self, "stores", ())
-        return next((store.url for store in stores if store.kind == "redis"), "")
+        given = parse_addresses(self.celery_broker.get_secret_value())
+        return next((one for one in (*given, *stores) if one.kind == "redis"), None)
+
+    @property
+    def broker_url(self) -> str:
+        """Its address, which may hold a password; empty where there is none."""
+        return self.broker.url if self.broker else ""

@@ -10,13 +10,16 @@ from typing import Literal, TypeAlias
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.errors import GreffierError
 from pipelines.events import iso
 from pipelines.lease import Lease
 from pipelines.post_meeting.open_work import Work
 from pipelines.post_meeting.work import LOST, Agenda, Step
 from pipelines.transcript.paths import Sealed
 
-StepState: TypeAlias = Literal["done", "running", "ready", "later", "given up", "waits"]
+StepState: TypeAlias = Literal[
+    "done", "running", "ready", "later", "given up", "waits", "unreadable"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class StepStatus:
         seal: Number of the seal.
         step: The step's name.
         state: ``ready`` waits for a worker, ``later`` for its next attempt, ``waits`` for another
-            step.
+            step, ``unreadable`` is a whole meeting, without a step's name.
         progress: From 0 to 1; of a step that runs.
         attempts: How many failed.
         code: Of the last failure, or empty.
@@ -51,7 +54,7 @@ async def read_status(work: Work) -> list[StepStatus]:
     """Return the steps of every meeting that is not finished, dead letters last.
 
     Raises:
-        StoreError: The artefacts can't be read.
+        StoreError: The index can't be read.
         LeaseError: The leases can't be read.
     """
     leases = {
@@ -61,7 +64,13 @@ async def read_status(work: Work) -> list[StepStatus]:
     }
     found: list[StepStatus] = []
     for sealed in [*await work.pending.sealed(), *await work.pending.given_up()]:
-        agenda = await work.runner.look(sealed)
+        try:
+            agenda = await work.runner.look(sealed)
+        except Exception as error:
+            # The others are shown. A library's message may quote what was said.
+            cause = str(error) if isinstance(error, GreffierError) else type(error).__name__
+            found.append(_unreadable(sealed, cause))
+            continue
         if agenda is None:
             continue
         for step in agenda.steps:
@@ -109,6 +118,20 @@ def _status(sealed: Sealed, step: Step, agenda: Agenda, lease: Lease | None) -> 
         code=failure.code if failure else "",
         message=failure.message if failure else "",
         due=iso(failure.due) if failure and failure.due and state == "later" else "",
+    )
+
+
+def _unreadable(sealed: Sealed, cause: str) -> StepStatus:
+    return StepStatus(
+        meeting=sealed.key,
+        seal=sealed.seal,
+        step="",
+        state="unreadable",
+        progress=0.0,
+        attempts=0,
+        code="meeting_unreadable",
+        message=cause,
+        due="",
     )
 
 

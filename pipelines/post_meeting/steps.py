@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -74,6 +73,7 @@ class Steps:
                 most=self._settings.media_max_seconds,
                 language=language,
                 started_at=source.started_at,
+                last=task.last,
                 progress=lambda done, length: task.progress(done / length if length else 0.0),
             )
         finally:
@@ -95,16 +95,11 @@ class Steps:
 
     async def summarise(self, task: Task) -> None:
         """Make ``summary.json``."""
-        from pipelines.post_meeting.llm import LLM  # noqa: PLC0415 - see above
+        from pipelines.post_meeting.llm import open_llm  # noqa: PLC0415 - see above
         from pipelines.post_meeting.summarise import summarise  # noqa: PLC0415 - see above
-        from prompts import Prompts  # noqa: PLC0415 - see above
 
         document = await _read(task, ALIGNED, TranscriptDocument)
-        async with AsyncExitStack() as opened:
-            llm = None
-            if self._settings.llm_model:
-                prompts = Prompts(self._settings.prompts_dir)
-                llm = await opened.enter_async_context(LLM(self._settings, prompts))
+        async with open_llm(self._settings) as llm:
             summary = await summarise(
                 document,
                 template=task.wanted.template,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pipelines.errors import StoreError
+from pipelines.errors import GreffierError
 from pipelines.lease import Leases
 from pipelines.post_meeting.pending import Pending
 from pipelines.post_meeting.runner import Runner
@@ -26,37 +27,61 @@ class Nudge(NamedTuple):
     step: Step
 
 
-async def ready_steps(pending: Pending, runner: Runner, leases: Leases) -> list[Nudge]:
+async def ready_steps(
+    pending: Pending, runner: Runner, leases: Leases, *, seconds: float
+) -> list[Nudge]:
     """Return the steps of all meetings that may begin and that nobody does now.
+
+    Args:
+        pending: Has the meetings.
+        runner: Looks at each.
+        leases: Has who does what.
+        seconds: That it may take; what was not looked at by then is left to the next sweep.
 
     Raises:
         StoreError: The index can't be read.
         LeaseError: Nobody says who does what.
     """
-    under_way = {
-        lease.key.parts
-        for lease in await leases.leases("work")
-        if lease.holder and not lease.expired
-    }
+    under_way: set[tuple[str, ...]] = set()
+    ready: list[Nudge] = []
     places = asyncio.Semaphore(_LOOKS)
 
-    async def of(sealed: Sealed) -> list[Nudge]:
+    async def look(sealed: Sealed) -> None:
         async with places:
-            try:
-                found = await runner.settle(sealed)
-            except StoreError as error:
-                fields = {"meeting": sealed.key, "cause": str(error)}
-                log.warning("meeting not looked at, next look later", extra=fields)
-                return []
-        return [Nudge(sealed, step) for step in found.ready] if found else []
+            ready.extend(await ready_of(sealed, runner))
 
-    looks = await asyncio.gather(*map(of, await pending.sealed()))
+    try:
+        async with asyncio.timeout(seconds):
+            under_way = {
+                lease.key.parts
+                for lease in await leases.leases("work")
+                if lease.holder and not lease.expired
+            }
+            found = await pending.sealed()
+            # By chance: those that are not looked at in time are others each time.
+            random.shuffle(found)
+            await asyncio.gather(*map(look, found))
+    except TimeoutError:
+        log.warning("not all looked at in time, the others later", extra={"seconds": seconds})
     return [
         nudge
-        for look in looks
-        for nudge in look
+        for nudge in sorted(ready, key=lambda one: one.sealed)
         if (nudge.sealed.key, str(nudge.sealed.seal), nudge.step.name) not in under_way
     ]
+
+
+async def ready_of(sealed: Sealed, runner: Runner) -> list[Nudge]:
+    """Return the steps of one meeting that may begin; none where it can't be looked at now."""
+    try:
+        found = await runner.settle(sealed)
+    except Exception as error:
+        # Whatever is wrong with one meeting, the others are looked at. A library's message may
+        # quote what was said.
+        cause = str(error) if isinstance(error, GreffierError) else type(error).__name__
+        fields = {"meeting": sealed.key, "cause": cause}
+        log.warning("meeting not looked at, next look later", extra=fields)
+        return []
+    return [Nudge(sealed, step) for step in found.ready] if found else []
 
 
 def lost(ready: Sequence[Nudge], waiting: Mapping[QueueName, int]) -> list[Nudge]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO, Final, TypeAlias
 
@@ -24,6 +24,7 @@ Progress: TypeAlias = Callable[[float, float | None], None]
 """Takes seconds of the recording that are done, and its length, None where that is not known."""
 
 _DONE: Final = None
+_HEARD_ENOUGH: Final = 0.98  # share of the speech
 _SHORT_BY: Final = 2.0  # seconds by which a header may be wrong about the length
 
 
@@ -69,6 +70,7 @@ async def transcribe(
     most: float,
     language: str = "",
     started_at: str | None = None,
+    last: bool = False,
     progress: Progress = lambda _, __: None,
 ) -> Transcription:
     """Transcribe a recording; nothing of it stays on this machine.
@@ -80,20 +82,24 @@ async def transcribe(
         most: Longest recording, seconds.
         language: BCP 47 tag that ``engine`` was made with.
         started_at: When the recording began, ISO 8601, where somebody knows.
+        last: Take what was heard also where much was not: nobody tries again.
         progress: Called as pieces are done, also out of order.
 
     Raises:
         StepError: The recording or the engine can't be used: ``no_audio_in_file``,
             ``corrupted_audio_file``, ``media_duration_too_long``, ``media_too_large``,
             ``media_not_found``, ``media_refused``, ``engine_refused``.
-        RetryableError: It may work later: ``media_unavailable``, ``engine_unavailable``.
+        RetryableError: It may work later: ``media_unavailable``, ``engine_unavailable``; also
+            where more than 2 % of the speech was not heard.
     """
     async with fetched(address, fetching) as file:
         recording, answers = await _hear(file, engine, most, progress)
     segments = [one for one in answers if isinstance(one, HeardSegment)]
     unheard = [one for one in answers if isinstance(one, Unheard)]
-    if unheard and not segments:
-        raise RetryableError("engine_unavailable", f"nothing was heard: {unheard[0].reason}")
+    share = _share_heard(segments, unheard)
+    if not share or (share < _HEARD_ENOUGH and not last):
+        much = f"{share:.0%} of the speech" if share else "nothing"
+        raise RetryableError("engine_unavailable", f"{much} was heard: {unheard[0].reason}")
     short = recording.seconds is not None and recording.decoded < recording.seconds - _SHORT_BY
     return Transcription(
         engine=engine.name,
@@ -104,6 +110,14 @@ async def transcribe(
         segments=tuple(sorted(segments, key=lambda one: one.start)),
         unheard=tuple(sorted(unheard, key=lambda one: one.start)),
     )
+
+
+def _share_heard(segments: Sequence[HeardSegment], unheard: Sequence[Unheard]) -> float:
+    """Return how much of the speech was heard, from 0 to 1; where nobody spoke that is all."""
+    if not unheard:
+        return 1.0
+    heard = sum(one.end - one.start for one in segments)
+    return heard / (heard + sum(one.end - one.start for one in unheard)) if heard else 0.0
 
 
 async def _hear(

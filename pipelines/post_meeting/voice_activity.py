@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final, TypeAlias
 
+from pipelines.events import unix
 from pipelines.transcript.document import Person, TranscriptDocument
 from pipelines.transcript.recording_metadata import (
     AGENT,
@@ -45,14 +45,19 @@ class _Open:
     confirmed: float = 0.0
 
 
-def activity_of(document: TranscriptDocument) -> Activity:
-    """Return who spoke when in a sealed meeting: its collector's notes, and its live lines."""
+def activity_of(document: TranscriptDocument, *, lines: bool = True) -> Activity:
+    """Return who spoke when in a sealed meeting: its collector's notes, and its live lines.
+
+    Args:
+        document: The meeting.
+        lines: Take the lines too.
+    """
     if document.started_at is None:
         return {}
-    start = _unix(document.started_at)
+    start = unix(document.started_at)
     found = _spans(sorted(_noted(document, start), key=lambda one: one.at), CONFIRMED_FOR)
     spans = {identity: list(its) for identity, its in found.items()}
-    for segment in document.segments:
+    for segment in document.segments if lines else ():
         if segment.speaker:
             own = (segment.start_ms / 1000, segment.end_ms / 1000)
             spans.setdefault(segment.speaker, []).append(own)
@@ -71,7 +76,7 @@ def activity_of_metadata(metadata: Mapping[str, Any], *, start: float) -> Activi
     """
     try:
         events = [
-            _Event(_unix(one["timestamp"]) - start, str(one["participant_id"]), str(one["type"]))
+            _Event(unix(one["timestamp"]) - start, str(one["participant_id"]), str(one["type"]))
             for one in metadata["events"]
         ]
     except (KeyError, TypeError) as error:
@@ -108,13 +113,13 @@ def _noted(document: TranscriptDocument, start: float) -> Iterator[_Event]:
     for note in document.notes:
         if note.agent != AGENT or not isinstance(note.data, dict) or "at" not in note.data:
             continue
-        at = _unix(note.data["at"]) - start
+        at = unix(note.data["at"]) - start
         if note.kind == STILL_SPEAKING:
             for identity in note.data.get("identities", ()):
                 yield _Event(at, identity, note.kind)
         elif "identity" in note.data:
             began = note.data.get("started_at")
-            started = _unix(began) - start if began else None
+            started = unix(began) - start if began else None
             yield _Event(at, note.data["identity"], note.kind, started)
 
 
@@ -147,8 +152,3 @@ def _spans(events: Iterable[_Event], confirmed_for: float) -> dict[str, list[Spa
 def _end(span: _Open | None, at: float, confirmed_for: float) -> None:
     if span:
         span.end = max(span.start, min(span.end, at, span.confirmed + confirmed_for))
-
-
-def _unix(text: str) -> float:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

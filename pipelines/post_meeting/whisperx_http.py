@@ -16,8 +16,8 @@ from pipelines.post_meeting.batch_engine import Answers
 from pipelines.post_meeting.heard_json import only_spoken, read_answer
 from pipelines.post_meeting.media.parts import AudioPart, audio_parts
 from pipelines.post_meeting.transcribe_settings import TranscribeSettings
+from pipelines.retry_after import seconds_to_wait
 from pipelines.settings import VadName
-from pipelines.speech.engine_failure import seconds_to_wait
 from pipelines.speech.heard import Samples
 from pipelines.speech.vad import make_vad
 
@@ -122,13 +122,19 @@ class HttpEngine:
         form.add_field("file", audio, filename="recording.ogg", content_type="audio/ogg")
         form.add_field("model", settings.transcribe_model)
         form.add_field("response_format", settings.transcribe_format)
-        if self._language:
-            form.add_field("language", self._language)
+        if language := _primary(self._language):
+            form.add_field("language", language)
         # OpenAI's name of the field ends in brackets, that of La Suite's WhisperX does not.
         lists = {"verbose_json": "timestamp_granularities[]"}
         for unit in ("word", "segment"):
             form.add_field(lists.get(settings.transcribe_format, "timestamp_granularities"), unit)
         return form
+
+
+def _primary(language: str) -> str:
+    """Return what WhisperX and OpenAI take: no region, and nothing where they are to tell."""
+    primary = language.partition("-")[0].lower()
+    return "" if primary in ("multi", "mul", "und") else primary
 
 
 def _refusal(answer: aiohttp.ClientResponse) -> StepError:

@@ -13,11 +13,11 @@ from itertools import accumulate
 from typing import Final
 
 from pipelines.transcript.document import Segment
+from pipelines.transcript.escapes import one_line
 
 _LETTERS_PER_TOKEN: Final = 3  # English has some 4.5, Finnish with an English encoding some 3
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _OTHERS: Final = re.compile(r"[^\sA-Za-z]|\n")
-_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _MOST_PER_CHARACTER: Final = 3  # tokens
 _LONGEST_NAME: Final = 60  # characters
 _EARLIEST: Final = 0.8  # of its fair share: where a window may end for the sake of a pause
@@ -55,11 +55,6 @@ def tokens(text: str) -> int:
     if text.isascii():
         return words + len(others)
     return words + sum(max(1, len(char.encode(errors="replace")) - 1) for char in others)
-
-
-def one_line(text: str) -> str:
-    """Return a text without line breaks and control characters, its blanks single."""
-    return _BLANKS.sub(" ", text).strip()
 
 
 def windows(segments: Sequence[Segment], room: int) -> list[Window]:

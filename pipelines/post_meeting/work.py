@@ -58,6 +58,10 @@ class Step:
         """Where a ``deliver`` step delivers to; empty for the others."""
         return self.name.partition("/")[2]
 
+    def is_last(self, attempt: int) -> bool:
+        """Tell whether there is no attempt after this one, counted from 1."""
+        return attempt >= RETRIES[self.queue].attempts
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -226,6 +230,11 @@ def agenda(
             else:
                 ready.append(step)
     return Agenda(tuple(steps), failures, done, tuple(ready), later, tuple(given_up))
+
+
+def comes_too_late(step: Step, found: Agenda) -> bool:
+    """Tell whether nobody would use what ``step`` makes, for who waited for it went on without."""
+    return any(set(step.makes) & set(one.better_with) for one in found.done)
 
 
 def after_failure(

@@ -25,10 +25,11 @@ def meeting_key(meeting: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sealed:
-    """One seal of one meeting, named so that a queue may carry it: no id, no title.
+    """One seal of one meeting, named so that a queue may carry it.
 
     Args:
-        key: What :func:`meeting_key` makes of the meeting's id.
+        key: What :func:`meeting_key` makes of the meeting's id, the first 48 readable characters of
+            which stand in it: where that id is a room's name, in a queue too.
         seal: Number of the seal, from 1.
     """
 

@@ -19,8 +19,9 @@ def main() -> None:
         app = create_app(settings)
     except SettingsError as error:
         sys.exit(str(error))
-    level = {"WARN": "WARNING"}.get(settings.log_level, settings.log_level)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     # uvicorn's own access log would add a line with every address.
     uvicorn.run(
         app,

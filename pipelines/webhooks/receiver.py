@@ -49,8 +49,8 @@ OLDEST: Final = 3600.0
 AHEAD: Final = 300.0
 """Seconds that LiveKit's clock may be ahead of ours."""
 
-NUDGING: Final = frozenset({"room_started", "room_finished", "participant_joined"})
-"""Events after which somebody should look at the room: it may need an agent, or a seal."""
+NUDGING: Final = "room_finished"
+"""The event after which somebody should look at the room: it may need a seal."""
 
 
 class WebhookRefusedError(GreffierError):
@@ -86,8 +86,7 @@ def create_app(settings: Settings) -> Starlette:
     if place is None:
         taken: Taken = FileTaken(settings.data_dir / "webhooks")
     else:
-        setting = "GREFFIER_STORES" if place in settings.stores else "GREFFIER_LEASES"
-        taken = RedisTaken(place, setting=setting)
+        taken = RedisTaken(place, setting=settings.lease_setting)
     return build_app(
         settings.livekit_api_key,
         settings.livekit_api_secret.get_secret_value(),
@@ -132,11 +131,9 @@ def build_app(
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # Nobody reads it.
         try:
-            if await taken.has(event.id):
-                return PlainTextResponse("known")
-            if event.event in NUDGING and event.room.name:
+            if event.event == NUDGING and event.room.name and not await taken.has(event.id):
                 await nudges.nudge(event.room.name)
-            await taken.add(event.id)
+                await taken.add(event.id)
         except (LeaseError, StoreError) as error:
             log.warning("webhook not kept, LiveKit sends it again", extra={"cause": str(error)})
             return PlainTextResponse("try again", status_code=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,6 +23,9 @@ from pipelines.transcript.stores.redis_connection import open_redis, redis_call
 
 REMEMBERED: Final = 7200
 """Seconds that an id is kept: twice what the receiver takes for the age of a webhook."""
+
+CLEAR_INTERVAL: Final = 60.0
+"""Least seconds between two looks at all files for those that are too old."""
 
 _KEY: Final = "greffier:webhook:"
 _CLOSING: Final = 1.0
@@ -45,17 +49,20 @@ class FileTaken:
 
     Args:
         directory: Of the files; made when the first webhook comes.
+        now: Unix seconds, as files have them.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, now: Callable[[], float] = time.time) -> None:
         self._directory = directory
+        self._now = now
+        self._clear_at = 0.0
 
     async def has(self, event: str) -> bool:
         """Tell whether there is its file."""
         return await asyncio.to_thread(self._path(event).exists)
 
     async def add(self, event: str) -> None:
-        """Make its file, and delete those that are too old to matter."""
+        """Make its file, and now and then delete those that are too old to matter."""
         await asyncio.to_thread(self._add, self._path(event))
 
     async def aclose(self) -> None:
@@ -68,13 +75,18 @@ class FileTaken:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             path.touch()
-            oldest = time.time() - REMEMBERED
-            for other in self._directory.iterdir():
-                with suppress(FileNotFoundError):  # Another receiver was quicker.
-                    if other.stat().st_mtime < oldest:
-                        other.unlink()
+            now = self._now()
+            if now >= self._clear_at:
+                self._clear_at = now + CLEAR_INTERVAL
+                self._clear(now - REMEMBERED)
         except OSError as error:
             raise StoreError(f"webhooks: {error}") from error
+
+    def _clear(self, oldest: float) -> None:
+        for path in self._directory.iterdir():
+            with suppress(FileNotFoundError):  # Another receiver was quicker.
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
 
 class RedisTaken:

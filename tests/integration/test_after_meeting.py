@@ -93,6 +93,7 @@ async def test_what_is_sealed_here_becomes_minutes_in_s3(
     env = {
         "GREFFIER_DATA_DIR": str(tmp_path),
         "GREFFIER_ARTEFACTS": address,
+        "GREFFIER_LEASES": "files",
         "GREFFIER_S3_ENDPOINT": s3.endpoint,
         "GREFFIER_S3_ACCESS_KEY": s3.access_key,
         "GREFFIER_S3_SECRET_KEY": s3.secret_key,

@@ -56,6 +56,7 @@ async def hear(
     form: ResponseFormat = "diarized_json",
     key: str = KEY,
     name: str = "",
+    language: str = "en",
     **options: Any,
 ) -> Transcription:
     settings = TranscribeSettings(
@@ -63,7 +64,7 @@ async def hear(
     )
     engines = Engines(Settings(openai_base_url=server.openai_url, openai_api_key=key))
     try:
-        engine = open_engine(settings, engines, engine=name, language="en", vad="native")
+        engine = open_engine(settings, engines, engine=name, language=language, vad="native")
         return await transcribe(sound, engine=engine, fetching=Fetching(), most=3600, **options)
     finally:
         await engines.aclose()
@@ -85,6 +86,14 @@ async def test_a_service_in_whisperx_shape_tells_words_times_and_voices(
     assert asked["response_format"] == "diarized_json"
     assert asked["language"] == "en"
     assert heard.engine == "http/large-v3"
+
+
+@pytest.mark.parametrize(("language", "asked"), [("fr-FR", "fr"), ("multi", None), ("", None)])
+async def test_a_service_is_told_a_language_without_its_region_or_none(
+    server: SpeechServer, sound: MediaAddress, language: str, asked: str | None
+) -> None:
+    await hear(sound, server, language=language)
+    assert server.counts.requests[0].get("language") == asked
 
 
 @pytest.mark.parametrize("form", ["verbose_json", "json"])
@@ -169,7 +178,7 @@ async def test_speech_that_an_engine_will_not_take_is_a_hole(
     server: SpeechServer, sound: MediaAddress
 ) -> None:
     server.faults.add(3, REJECTED)  # more than one piece is given up for
-    heard = await hear(sound, server, name="openai/whisper-1")
+    heard = await hear(sound, server, name="openai/whisper-1", last=True)
     (hole,) = heard.unheard
     (segment,) = heard.segments
     assert words(heard) in ([*FIRST], [*SECOND])

@@ -1,4 +1,4 @@
-"""Recordings in every container and from every place become text, or the right error."""
+"""Recordings of each kind and from every place become text, or the right error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bench.child_process import ROOT
 from bench.containers import Bench
-from bench.media_files import FILES, MediaFile, write_sound
+from bench.media_files import OF_EACH_KIND, MediaFile, write_sound
 from bench.media_server import MediaServer, refused_addresses
 from bench.versitygw import VersityGateway
 from bench.versitygw_binary import VERSITYGW
@@ -43,7 +43,7 @@ async def server(tmp_path: Path) -> AsyncIterator[MediaServer]:
         yield server
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", OF_EACH_KIND, ids=lambda file: file.name)
 async def test_a_container_gives_its_words_or_the_right_error_and_leaves_nothing(
     file: MediaFile, sound: Path, server: MediaServer, tmp_path: Path
 ) -> None:

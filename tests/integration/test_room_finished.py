@@ -127,7 +127,7 @@ async def test_a_finished_room_is_sealed_also_if_the_receiver_was_killed_when_it
         sealed = [store.directory(meeting) / "seal-1" for meeting in meetings]
         await asyncio.to_thread(receiver.wait_for_output, "webhook taken")
         async with recovering(settings):
-            await asyncio.sleep(3)  # Its first look, and those after room_started.
+            await asyncio.sleep(3)  # Its first look, and time for one after room_started.
             assert not sealed[0].exists(), "the room is open"
             await rooms.delete(first.name)
             await until(sealed[0].exists)

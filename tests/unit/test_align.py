@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ from bench.recorded_meeting import START, Trouble, bare_document, recorded_meeti
 from pipelines.events import iso
 from pipelines.post_meeting.align import align
 from pipelines.post_meeting.clock_fit import fit_clock
-from pipelines.post_meeting.transcription import HeardSegment, HeardWord, Transcription
+from pipelines.post_meeting.transcription import (
+    HeardSegment,
+    HeardWord,
+    Transcription,
+    Unheard,
+)
 from pipelines.post_meeting.voice_activity import Activity, activity_of_metadata
 from pipelines.transcript.document import Person, Segment, SegmentSource, TranscriptDocument
 
@@ -51,9 +57,19 @@ def said(
     return HeardSegment(text=text, start=start, end=end, voice=voice, **more)
 
 
-def heard(*segments: HeardSegment, started_at: str | None = iso(START)) -> Transcription:
+def heard(
+    *segments: HeardSegment,
+    started_at: str | None = iso(START),
+    seconds: float = 60,
+    unheard: Sequence[tuple[float, float]] = (),
+) -> Transcription:
     return Transcription(
-        engine="batch/engine", language="en", started_at=started_at, seconds=60, segments=segments
+        engine="batch/engine",
+        language="en",
+        started_at=started_at,
+        seconds=seconds,
+        segments=segments,
+        unheard=tuple(Unheard(start=start, end=end, reason="gone") for start, end in unheard),
     )
 
 
@@ -182,6 +198,37 @@ def test_a_live_line_stays_where_the_recording_has_nothing_of_its_speaker() -> N
     ]
 
 
+def sources(aligned: TranscriptDocument) -> list[tuple[str, str]]:
+    return [(one.text, one.source) for one in aligned.segments]
+
+
+LONG = line(ADA, "first we buy a boat and then we sell the house", 20, 30)
+
+
+def test_a_live_line_stays_where_the_recording_was_not_heard() -> None:
+    hole = heard(said("First we buy a boat and then we", 20, 25.4), unheard=[(25.5, 29)])
+    assert sources(align(document(LONG), hole, activity=TALK)) == [(LONG.text, "live")]
+    tiny = heard(said("First we bought a boat and sold it all.", 20, 29), unheard=[(29, 29.4)])
+    assert sources(align(document(LONG), tiny, activity=TALK)) == [
+        ("First we bought a boat and sold it all.", "recording")
+    ]
+
+
+def test_a_live_line_stays_that_runs_past_an_end_of_the_recording() -> None:
+    short = heard(said("First we buy a boat and then we", 20, 26.9), seconds=27)
+    assert sources(align(document(LONG), short, activity=TALK)) == [(LONG.text, "live")]
+    late = heard(said("boat and then we sell the house", 0, 6.5), started_at=iso(START + 23.5))
+    assert sources(align(document(LONG), late, activity=TALK)) == [(LONG.text, "live")]
+
+
+def test_a_live_line_stays_whose_words_the_recording_lacks() -> None:
+    poor = heard(said("Hm.", 20, 30))
+    assert sources(align(document(LONG), poor, activity=TALK)) == [
+        (LONG.text, "live"),
+        ("Hm.", "recording"),
+    ]
+
+
 def test_what_a_person_corrected_stays_and_is_there_once() -> None:
     live = document(line(ADA, "we need 200,000", 1, 5, "person"), line(JAMES, "live", 8, 15))
     result = align(
@@ -191,6 +238,57 @@ def test_what_a_person_corrected_stays_and_is_there_once() -> None:
         ("we need 200,000", "person"),
         ("batch", "recording"),
     ]
+
+
+ROOM: Activity = {"room": ((1.0, 5.0), (10.0, 16.0)), JAMES: ((8.0, 15.0),)}
+
+
+def test_a_correction_has_what_was_heard_at_the_microphone_that_people_share() -> None:
+    live = document(line(ADA, "we need 200,000", 1, 5, "person"))
+    result = align(live, heard(said("we need twenty", 1.2, 4.8)), activity=ROOM)
+    assert sources(result) == [("we need 200,000", "person")]
+
+
+def test_a_correction_has_what_nobody_is_known_for() -> None:
+    both: Activity = {ADA: ((40.0, 45.0),), JAMES: ((40.0, 45.0),)}
+    live = document(line(ADA, "we need 200,000", 40, 45, "person"))
+    result = align(live, heard(said("we need twenty", 40.2, 44.8)), activity=both)
+    assert sources(result) == [("we need 200,000", "person")]
+
+
+def test_a_correction_has_nothing_of_who_spoke_at_the_same_time() -> None:
+    activity: Activity = {ADA: ((1.0, 20.0),), JAMES: ((12.0, 35.0),)}
+    alone = "many words by which a voice is known " * 3
+    live = document(line(ADA, "and I WENT on", 13, 18, "person"))
+    result = align(
+        live,
+        heard(
+            said(alone, 1.5, 11, "A"),
+            said("and I go on", 13, 18, "A"),
+            said("let me say", 13.2, 18, "B"),
+            said(alone, 22, 34, "B"),
+        ),
+        activity=activity,
+    )
+    assert [one.text for one in result.segments][1:3] == ["and I WENT on", "let me say"]
+    own = document(
+        line(ADA, "we need 200,000", 10.5, 16, "person"), line(JAMES, "stop", 11, 13, "live")
+    )
+    quiet: Activity = {JAMES: ((8.0, 15.0),)}
+    kept = align(own, heard(said("stop now", 11, 13)), activity=quiet)
+    assert ("stop now", "recording") in sources(kept)
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        naive = heard(said("one two", 1, 4), started_at=iso(START).removesuffix("Z"))
+        (segment,) = align(document(), naive, activity={}).segments
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert segment.start_ms == 1000
 
 
 def test_a_correction_in_the_middle_of_what_was_heard_stays() -> None:

@@ -19,7 +19,7 @@ from pipelines.post_meeting.deliver.copies import CopySender
 from pipelines.post_meeting.deliver.deliver import attempt, deliver
 from pipelines.post_meeting.deliver.destination import Destination, Mailbox, parse_destinations
 from pipelines.post_meeting.deliver.history import Delivery, read_delivery
-from pipelines.post_meeting.deliver.mail import build_message
+from pipelines.post_meeting.deliver.mail import MailSender, build_message
 from pipelines.post_meeting.deliver.parcel import Parcel, pack
 from pipelines.post_meeting.deliver.sender import PartlySentError, Sent
 from pipelines.post_meeting.deliver.webhook import payload
@@ -136,6 +136,15 @@ async def test_who_has_it_is_left_out_of_the_next_attempt(artefacts: FilesArtefa
     known = await try_once(sender, artefacts)
     assert sender.reached == [(), ("ada@example.org",)]
     assert known.reached == ("ada@example.org", "alan@example.org")
+
+
+async def test_a_mail_that_everybody_has_whom_settings_still_name_is_delivered() -> None:
+    (team,) = parse_destinations(
+        "team=smtp://127.0.0.1:1?from=minutes@example.org&to=ada@example.org"
+    )
+    sender = MailSender(team, SecretStr(""), timeout=1)  # Where no server is.
+    sent = await sender.send(parcel(), key="k", reached=("ada@example.org", "alan@example.org"))
+    assert sent == Sent("accepted before")
 
 
 async def test_a_destination_that_settings_do_not_know_is_refused(

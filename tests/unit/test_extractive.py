@@ -59,6 +59,13 @@ def test_each_statement_is_a_line_as_it_was_said() -> None:
     assert all([lines[one.cites[0]]] == [one.text] for one in statements)
 
 
+def test_a_line_of_somebody_unknown_has_no_name_before_it() -> None:
+    document = meeting("the budget of the launch is too small")
+    nobody = document.segments[0].model_copy(update={"speaker": "", "name": ""})
+    made = summary(document.model_copy(update={"segments": (nobody,)}))
+    assert [one.text for one in made.overview] == ["the budget of the launch is too small"]
+
+
 def test_what_is_talked_about_more_than_once_is_worth_more_than_small_talk() -> None:
     told = ["the budget of the launch is too small", "then the launch needs another budget"]
     made = summary(meeting(*[TALK] * 8, told[0], *[TALK] * 8, told[1], *[TALK] * 8))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from bench.livekit_webhook import authorization, event_body
 from pipelines.errors import LeaseError, SettingsError
 from pipelines.settings import Settings
 from pipelines.webhooks.receiver import LONGEST, build_app, create_app
-from pipelines.webhooks.taken import REMEMBERED, FileTaken
+from pipelines.webhooks.taken import CLEAR_INTERVAL, REMEMBERED, FileTaken
 
 KEY, SECRET = "key", "secret-of-32-characters-or-more-x"
 URL = "/livekit/webhook"
@@ -70,10 +69,11 @@ def test_an_event_that_means_nothing_here_is_taken_and_left_alone(
     nudges: ListedNudges, tmp_path: Path
 ) -> None:
     client = receiver(nudges, tmp_path)
-    assert post(client, event_body("track_published")) == 200
+    assert post(client, event_body("participant_joined")) == 200
     assert post(client, event_body("egress_ended", room="", event_id="EV_2")) == 200
     assert post(client, event_body("of_next_year", event_id="EV_3", brandNew={"x": 1})) == 200
     assert nudges.rooms == []
+    assert not (tmp_path / "webhooks").exists(), "nothing of it is noted"
 
 
 BODY = event_body()
@@ -157,15 +157,24 @@ def test_a_webhook_that_can_not_be_kept_is_asked_for_again(
 async def test_ids_are_forgotten_when_their_webhooks_are_refused_for_their_age(
     tmp_path: Path,
 ) -> None:
-    taken = FileTaken(tmp_path / "webhooks")
+    late = 0.0
+    taken = FileTaken(tmp_path / "webhooks", now=lambda: time.time() + late)
     await taken.add("EV_1")
-    old = time.time() - REMEMBERED - 1
-    for path in (tmp_path / "webhooks").iterdir():
-        os.utime(path, (old, old))
+    late = REMEMBERED + 1
     await taken.add("../EV_2")
     assert not await taken.has("EV_1")
-    assert await taken.has("../EV_2")
-    assert len(list((tmp_path / "webhooks").iterdir())) == 1
+
+
+async def test_what_is_noted_is_not_looked_through_with_every_webhook(tmp_path: Path) -> None:
+    now = time.time() + REMEMBERED + 1
+    taken = FileTaken(tmp_path / "webhooks", now=lambda: now)
+    await taken.add("EV_1")  # Too old for this clock, and so gone with the next look at all.
+    await taken.add("EV_2")
+    assert not await taken.has("EV_1")
+    assert await taken.has("EV_2")
+    now += CLEAR_INTERVAL
+    await taken.add("EV_3")
+    assert not await taken.has("EV_2")
 
 
 def test_no_receiver_without_a_key_to_check_signatures_with(tmp_path: Path) -> None:

@@ -52,9 +52,25 @@ def test_a_public_address_is_allowed(address: str) -> None:
     assert AllowedHosts().address(address)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["127.1", "2130706433", "0", "0x7f.1", "0X7F000001", "017700000001", "127.0.0.1.", "::1"],
+)
+def test_a_number_is_no_host_unless_it_is_a_public_address(host: str) -> None:
+    assert not AllowedHosts().host(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["s3.example", "93.184.216.34", "9to5.example", "1.2.example.", "x0"]
+)
+def test_a_name_or_a_public_address_may_be_looked_up(host: str) -> None:
+    assert AllowedHosts().host(host)
+
+
 def test_an_operator_allows_hosts_addresses_and_networks() -> None:
     allowed = AllowedHosts(["minio", "10.1.0.0/16", "127.0.0.1"])
     assert allowed.name("MinIO.")
+    assert allowed.host("127.0.0.1")
     assert not allowed.name("minio.example")
     assert allowed.address("10.1.2.3")
     assert allowed.address("127.0.0.1")

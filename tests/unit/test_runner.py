@@ -3,77 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.summarised_meeting import meeting_of
 from pipelines.errors import RetryableError, StepError
 from pipelines.lease import Lease, LeaseKey
 from pipelines.leases.files import FileLeases
-from pipelines.post_meeting.artefacts import FilesArtefactStore
-from pipelines.post_meeting.attempt import StepFunction, Task
+from pipelines.post_meeting.attempt import Task
 from pipelines.post_meeting.builtin import BuiltinWorker
-from pipelines.post_meeting.pending import Pending
 from pipelines.post_meeting.runner import Runner
 from pipelines.post_meeting.work import Failure
 from pipelines.transcript.paths import Sealed
-
-SEALED = Sealed("weekly", 1)
-KINDS = ("align", "summarise", "minutes", "deliver")
-
-
-async def make(task: Task) -> None:
-    for name in task.step.makes:
-        await task.artefacts.put(name, b"{}")
-
-
-class Desk:
-    """A sealed meeting in files, and what a process needs to work on it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.store = FilesArtefactStore(root / "transcripts")
-        self.pending = Pending(self.store)
-        self.leases = FileLeases(root / "leases")
-        self.artefacts = self.store.at(SEALED.directory)
-        self.now = 1000.0
-
-    async def seal(self, *, deliver: tuple[str, ...] = ()) -> None:
-        await self.pending.add(SEALED)
-        await self.artefacts.put("wanted.json", json.dumps({"deliver": deliver}).encode())
-        await self.artefacts.put("transcript.json", b"{}")
-
-    def runner(
-        self, function: StepFunction = make, *, timeout: float = 10, ttl: float = 5
-    ) -> Runner:
-        return Runner(
-            self.store,
-            self.leases,
-            dict.fromkeys(KINDS, function),
-            timeout=timeout,
-            ttl=ttl,
-            clock=lambda: self.now,
-            chance=lambda: 0.5,
-        )
-
-    async def failure(self, step: str) -> Failure | None:
-        raw = await self.artefacts.read(f"failures/{step}.json")
-        return Failure.decode(raw) if raw else None
+from tests.unit.sealed_desk import SEALED, Desk, make, raising
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-def raising(error: Callable[[], Exception]) -> StepFunction:
-    async def step(_: Task) -> None:
-        raise error()
-
-    return step
 
 
 async def test_steps_are_done_until_the_meeting_is_no_work_any_more(desk: Desk) -> None:
@@ -130,6 +80,21 @@ async def test_a_step_that_may_heal_is_noted_with_its_next_try(desk: Desk) -> No
     desk.now += 15
     assert await desk.runner().run(SEALED, "align") is not None
     assert await desk.failure("align") is None
+
+
+async def test_a_step_knows_its_last_attempt(desk: Desk) -> None:
+    await desk.seal()
+    told: list[bool] = []
+
+    async def step(task: Task) -> None:
+        told.append(task.last)
+        raise RetryableError("engine_unavailable", "gone")
+
+    runner = desk.runner(step)
+    while not (failure := await desk.failure("align")) or failure.due is not None:
+        desk.now += 10_000
+        await runner.run(SEALED, "align")
+    assert told == [False] * 6 + [True]
 
 
 async def test_a_step_that_can_not_heal_is_a_dead_letter(desk: Desk) -> None:
@@ -222,6 +187,55 @@ async def test_who_lost_the_lease_gives_up_and_notes_nothing(desk: Desk) -> None
     failure = await desk.failure("align")
     assert failure is not None
     assert failure.code == "worker_lost"
+
+
+async def test_how_an_attempt_ended_is_not_noted_once_the_step_is_somebody_elses(
+    desk: Desk,
+) -> None:
+    await desk.seal()
+    key = LeaseKey("work", (SEALED.key, "1", "align"))
+
+    async def lose(_: Task) -> None:
+        await desk.leases.take(key, epoch=10**12, floor=0, ttl=5, state={}, force=True)
+        await desk.artefacts.replace("failures/align.json", another.encode())
+        raise StepError("no_audio_in_file", "none")
+
+    another = Failure(2, "worker_lost", "", at=desk.now, due=desk.now)
+    await desk.runner(lose).run(SEALED, "align")
+    assert await desk.failure("align") == another
+
+
+async def test_the_live_lines_do_where_a_recording_is_given_up_and_they_can_be_read(
+    desk: Desk,
+) -> None:
+    unheard, unreadable = Sealed("unheard", 1), Sealed("unreadable", 1)
+    document = meeting_of().model_dump_json().encode()
+    await desk.store.at(unheard.directory).put("transcript.json", document)
+    found = {}
+    for sealed in (unheard, unreadable):
+        await desk.seal(sealed)  # with a transcript that no version writes, unless there is one
+        await desk.store.at(sealed.directory).put("source.json", b"{}")
+        await desk.give_up("transcribe", sealed)
+        agenda = await desk.runner().settle(sealed)
+        assert agenda
+        found[sealed.key] = [step.name for step in agenda.ready]
+    # A file without live lines is given up; what can't be read is for the step to say.
+    assert found == {"unheard": [], "unreadable": ["align"]}
+
+
+async def test_what_goes_wrong_with_a_meeting_is_logged_without_its_words(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def settle(_: Runner, __: Sealed) -> None:
+        await desk.pending.finish(SEALED)
+        raise ValueError("what Ada said")
+
+    await desk.seal()
+    monkeypatch.setattr(Runner, "settle", settle)
+    await BuiltinWorker(desk.runner(), desk.pending.sealed, sweep=1).run(until_idle=True)
+    kept = caplog.text + "".join(str(vars(one)) for one in caplog.records)
+    assert "ValueError" in kept
+    assert "Ada" not in kept
 
 
 async def test_a_marker_without_a_seal_is_left_alone(desk: Desk) -> None:

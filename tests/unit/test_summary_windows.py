@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.post_meeting.windows import one_line, split, tokens, windows
+from pipelines.post_meeting.windows import split, tokens, windows
 from pipelines.testing.scripted_llm import text_tokens
 from pipelines.transcript.document import Segment
+from pipelines.transcript.escapes import one_line
 
 
 def segment(text: str, *, name: str = "Ada", start_ms: int = 0) -> Segment:

@@ -48,6 +48,8 @@ class MailSender:
         """Mail the minutes to those who don't have them; see ``Sender.send``."""
         box = self._mailbox
         rest = [one for one in box.to if one not in reached]
+        if not rest:  # Whoever had refused it is no longer in the settings.
+            return Sent("accepted before")
         message = build_message(parcel, box, key=key)
         client = aiosmtplib.SMTP(
             hostname=box.host,

@@ -8,9 +8,8 @@ several. The body is the same for every attempt too, and only the timestamp and 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from pipelines.post_meeting.deliver.destination import Destination
 from pipelines.post_meeting.deliver.parcel import Parcel
 from pipelines.post_meeting.deliver.sender import Sent
 from pipelines.post_meeting.minutes.meetai import merged_lines
+from pipelines.retry_after import seconds_to_wait
 from pipelines.webhook_key import open_webhook, signed
 
 EVENT: Final = "meeting.minutes"
@@ -95,7 +95,10 @@ class WebhookSender:
         raise RetryableError(
             "destination_failed",
             f"{self._destination} answered {status}; {fix or 'look at its log'}",
-            after=_retry_after(reply.headers.get("retry-after", "")),
+            after=seconds_to_wait(
+                reply.headers.get("retry-after", ""), now=time.time(), most=_LONGEST_WAIT
+            )
+            or 0.0,
         )
 
 
@@ -122,15 +125,3 @@ def payload(parcel: Parcel) -> str:
         },
     }
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-
-
-def _retry_after(text: str) -> float:
-    """Return seconds; RFC 9110, section 10.2.3: a number, or a date."""
-    if text.isdecimal():
-        seconds = float(text)
-    else:
-        try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):  # The second: a date without a time zone.
-            seconds = 0.0
-    return min(max(seconds, 0.0), _LONGEST_WAIT)

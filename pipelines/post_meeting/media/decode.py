@@ -30,6 +30,9 @@ _FORMATS: Final = (
 _OPTIONS: Final = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
 _MARKUP: Final = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<error", b"{")
 _CORRUPTED: Final = "corrupted_audio_file"
+# Some 40 KB of samples at 1 Hz are 20 minutes at our rate, made in one go.
+_LOWEST_RATE: Final = 4000  # Hz
+_LONGEST_FRAME: Final = 60.0  # seconds
 
 
 @dataclass(slots=True)
@@ -126,6 +129,7 @@ def _samples(container: Any, stream: Any, told: Recording) -> Iterator[Samples]:
     timeline = Timeline()
     shape, resampler = None, None
     for frame, following in pairwise(chain(_frames(container, stream, told), (None,))):
+        _require_believable(frame)
         if (seen := (frame.sample_rate, frame.format.name, frame.layout.name)) != shape:
             # A browser may go from mono to stereo in the middle of a recording.
             if resampler:
@@ -143,6 +147,14 @@ def _samples(container: Any, stream: Any, told: Recording) -> Iterator[Samples]:
         yield from _resampled(resampler, frame)
     if resampler:
         yield from _resampled(resampler, None)
+
+
+def _require_believable(frame: Any) -> None:
+    rate = frame.sample_rate
+    if rate < _LOWEST_RATE or frame.samples > _LONGEST_FRAME * rate:
+        raise StepError(
+            _CORRUPTED, f"the recording has a frame of {frame.samples} samples at {rate} Hz"
+        )
 
 
 def _resampled(resampler: Any, frame: Any) -> Iterator[Samples]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
@@ -117,11 +116,8 @@ def _url(text: str) -> URL:
 def _check(url: URL, allowed: AllowedHosts) -> None:
     if url.scheme not in ("http", "https") or not url.host:
         raise StepError("media_refused", "the recording's URL redirects to what is not HTTP")
-    try:
-        ip_address(url.host)
-    except ValueError:
-        return  # A name; the resolver sees where it leads.
-    if not allowed.address(url.host):
+    # What is a name is seen to by the resolver, which aiohttp does not ask for an address.
+    if not allowed.host(url.raw_host or url.host):
         raise _private()
 
 

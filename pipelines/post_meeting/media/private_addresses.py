@@ -6,6 +6,7 @@ into the operator's network, nor to a cloud's metadata service.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import (
     IPv4Address,
@@ -17,6 +18,8 @@ from ipaddress import (
 )
 from typing import Final
 
+# https://url.spec.whatwg.org/#ends-in-a-number-checker: resolvers read "127.1" and "0x7f.1" too.
+_ENDS_IN_NUMBER: Final = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$", re.ASCII)
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 
 
@@ -39,6 +42,17 @@ class AllowedHosts:
     def name(self, host: str) -> bool:
         """Tell whether a host may be fetched from wherever its name leads."""
         return _name(host) in self._names
+
+    def host(self, text: str) -> bool:
+        """Tell whether a URL's host may be asked, before its name is looked up.
+
+        An address may be one that is allowed. A number that is no address in full ("127.1",
+        "2130706433") is refused: resolvers differ in what they make of it.
+        """
+        named = _name(text)
+        if self.name(named) or not (":" in named or _ENDS_IN_NUMBER.search(named)):
+            return True
+        return self.address(named)
 
     def address(self, text: str) -> bool:
         """Tell whether an IP address may be fetched from; what is none may not."""
