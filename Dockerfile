@@ -13,6 +13,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY pyproject.toml README.md LICENSE worker.py ./
 COPY agents agents
 COPY pipelines pipelines
+COPY prompts prompts
 RUN .build/bin/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation \
         --wheel-dir dist . \
     && .venv/bin/python -m pip install --disable-pip-version-check --no-deps --no-index dist/*.whl

@@ -22,7 +22,11 @@ demo: $(VENV)/.runtime ## A meeting on this machine, captions in the terminal. A
 .PHONY: test
 test: $(VENV)/.dev ## Set up what the tests need, then run them. ARGS goes to pytest.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/test-setup
-	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest $(or $(ARGS),tests/unit tests/integration)
+ifdef ARGS
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest $(ARGS)
+else
+	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/run-tests
+endif
 
 .PHONY: check
 check: $(VENV)/.dev ## Lint, format, types, direction of imports.
@@ -54,6 +58,7 @@ comeback: $(VENV)/.dev ## How soon the agent is back after its job, or worker, d
 docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.
 	@$(BIN)/python -m agents.generated_docs
 	@$(BIN)/python -m pipelines.transcript.document > docs/transcript.schema.json
+	@$(BIN)/python -m pipelines.post_meeting.summary > docs/summary.schema.json
 
 .PHONY: lock
 lock: ## Resolve the hashed requirements*.txt again; needs uv. ARGS=--upgrade

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import shutdown
+from agents.after_meeting import AfterMeeting
 from agents.answer import reported_load
 from agents.comeback import Comeback
 from agents.dispatch import Dispatcher
@@ -72,7 +73,7 @@ def settings() -> None:
 
 @app.command()
 def doctor() -> None:
-    """Check LiveKit, engine, stores, journal disk and clock, and say what to fix."""
+    """Check LiveKit, engine, stores, disk, clock and deliveries, and say what to fix."""
     raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
 
 
@@ -136,9 +137,11 @@ def build_server(settings: Settings, *, metrics_directory: Path | None = None) -
     )
     comeback = Comeback(settings, server, specs, leases)
     recovery = Recovery(settings, leases)
+    after_meeting = AfterMeeting(settings)
     server.on("worker_started", metrics)  # Not before: LiveKit empties the directory.
     server.on("worker_started", comeback.start)
     server.on("worker_started", recovery.start)
+    server.on("worker_started", after_meeting.start)
     return server
 
 

@@ -68,6 +68,7 @@ async def open_ledger(
         "started_at": ledger.started_at,
         "dispatch": asked_first(ctx.job),
         **({"recording": asked.recording_id} if asked.recording_id else {}),
+        **({"summary": asked.summary} if asked.summary else {}),
     }
     ledger.append("opened", opened, at=time.time())
     return ledger

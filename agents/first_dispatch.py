@@ -1,8 +1,9 @@
 """What becomes of a job when a dispatch is deleted: its own, or the one that asked first.
 
 LiveKit ends a job when its own dispatch is deleted. Whoever asked for the agent knows of the first
-dispatch only: La Suite Meet stops a recording by the id that it stored when it began. So a job
-that serves for a later dispatch looks for the first one. We never delete it ourselves.
+dispatch only: La Suite Meet stops a recording by the id that it stored when it began. A job may
+serve for a later one: it took over, or of two dispatches at one moment the later one came to the
+worker first. So it looks for the first one. We never delete it ourselves.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Final
 import aiohttp
 from livekit import api
 from livekit.protocol.agent import Job
+from livekit.protocol.agent_dispatch import AgentDispatch
 
 from agents.ending import Ending
-from agents.livekit_api import is_dispatched, is_room_open, open_api
+from agents.livekit_api import OURS, is_dispatched, is_room_open, open_api
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,33 @@ INTERVAL: Final = 1.0
 
 TIMEOUT: Final = 2.0
 """Seconds that a look may take."""
+
+
+async def oldest_like(livekit: api.LiveKitAPI, *, room: str, dispatch: str) -> str:
+    """Return the id of the room's oldest dispatch that asks for the same as ``dispatch`` does.
+
+    It is ``dispatch`` itself where there is no older one of somebody else's, or nobody can tell.
+
+    Args:
+        livekit: The server's API.
+        room: Name of the room.
+        dispatch: Id of a dispatch.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            listed = await livekit.agent_dispatch.list_dispatch(room)
+    except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+        log.warning("older dispatches not looked for", extra={"cause": repr(error)})
+        return dispatch
+    own = next((one for one in listed if one.id == dispatch), None)
+    if own is None:
+        return dispatch
+    alike = [one for one in listed if _asks(one) == _asks(own) and OURS not in one.attributes]
+    return min(alike, key=lambda one: one.state.created_at, default=own).id
+
+
+def _asks(dispatch: AgentDispatch) -> tuple[str, str]:
+    return (dispatch.agent_name, dispatch.metadata)
 
 
 async def until_withdrawn(livekit: api.LiveKitAPI, *, room: str, sid: str, dispatch: str) -> bool:

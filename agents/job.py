@@ -20,7 +20,7 @@ from agents import shutdown
 from agents.closing import let_go, seal, write_recording_file
 from agents.ending import Ending, disconnected, may_be_superseded
 from agents.epoch import open_ledger, put_ghosts_out
-from agents.first_dispatch import ended_by, forget, until_withdrawn
+from agents.first_dispatch import ended_by, forget, oldest_like, until_withdrawn
 from agents.handover import Cuts
 from agents.heartbeat import Heartbeat
 from agents.identity import EPOCH
@@ -266,9 +266,12 @@ class MeetingJob:
         """End the job when the dispatch that asked first is gone: LiveKit looks at its own only."""
         job = self._ctx.job
         room, sid, own = job.room.name, job.room.sid, {"", job.dispatch_id}
+        async with open_api(self._settings) as livekit:
+            oldest = await oldest_like(livekit, room=room, dispatch=job.dispatch_id)
         while True:
             # A store that was away may tell of another one late, where the lease can't.
             told = heartbeat.state.first if heartbeat.known else first_dispatch(ledger.opened, sid)
+            told = oldest if told in own else told
             if told not in own:
                 break
             await asyncio.sleep(WATCH_INTERVAL)

@@ -1,9 +1,14 @@
-"""Looks, at the worker's start and every now and then, for journals that a dead job left."""
+"""Looks for journals that a dead job left: at the worker's start, now and then, and when told.
+
+The receiver of LiveKit's webhooks tells by a nudge that a room is over.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from typing import Final
 
 import aiohttp
 from livekit import api
@@ -18,6 +23,9 @@ from pipelines.transcript.recovery import recover
 from pipelines.transcript.stores.open_stores import open_stores
 
 log = logging.getLogger(__name__)
+
+NUDGE_INTERVAL: Final = 1.0
+"""Seconds between two looks for nudges."""
 
 
 class Recovery:
@@ -55,7 +63,24 @@ class Recovery:
             except Exception:
                 # The next look is the retry; the worker's meetings must not end for it.
                 log.exception("recovery failed, next look later")
-            await asyncio.sleep(self._settings.recover_interval)
+            await self._until_due()
+
+    async def _until_due(self) -> None:
+        """Return when the interval has passed, or when somebody nudges."""
+        due = time.monotonic() + self._settings.recover_interval
+        while (left := due - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, NUDGE_INTERVAL))
+            if await self._nudged():
+                return
+
+    async def _nudged(self) -> bool:
+        # A nudge is read once: where several hosts share Redis, by one of them. The room's journal
+        # may be another's, which then looks at its own next interval.
+        try:
+            return bool(await self._leases.nudges())
+        except LeaseError as error:
+            log.debug("nudges not read", extra={"cause": str(error)})
+            return False
 
     async def _is_served(self, meeting: str) -> bool:
         """Tell whether a job lives that has the meeting, if only to end it."""

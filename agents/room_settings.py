@@ -28,6 +28,7 @@ from pydantic_core.core_schema import ErrorType
 from agents.plugin import AgentSettings, AgentSpec
 from agents.strict_json import Path, kind_of, read_object, readable_part, refuse
 from pipelines.errors import RoomSettingsError
+from pipelines.post_meeting.wanted import Wanted
 
 ROOM: Final = "room metadata"
 JOB: Final = "job metadata"
@@ -78,6 +79,13 @@ class AgentData(_Part):
     instructions: str | None = Field(default=None, description="What the assistant is told.")
 
 
+class SummaryWanted(Wanted):
+    """The summary that the room wants after the meeting, and who gets it."""
+
+    # A key that there is not may be an address or a secret: those are the operator's to set.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 class RoomMetadata(_Part):
     """What room metadata may say; a key that is not listed is kept and means nothing here."""
 
@@ -105,6 +113,11 @@ class RoomMetadata(_Part):
         alias="screenShareAudio",
         description="Hear what shared screens play too, in the name of who shares; default false.",
     )
+    summary: SummaryWanted | None = Field(
+        default=None,
+        description="The summary that is made after the meeting; without this key one is made as "
+        "the operator's settings say, and delivered to nobody.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class RoomSettings:
         recording_id: La Suite Meet's, in lower case, where the job's metadata is one; or empty.
             Always a UUID, so it may be part of a key or of a file's name.
         screen_share_audio: Hear what shared screens play.
+        summary: What the metadata says under ``summary``, validated, or empty.
         e2ee_key: The job's key of an end-to-end encrypted room, or empty.
         metadata: Everything as it came, job over room, unknown keys kept. May hold what only the
             job should know, so it is not in the repr.
@@ -132,6 +146,7 @@ class RoomSettings:
     roles: Mapping[str, str] = field(default_factory=dict, repr=False)
     recording_id: str = ""
     screen_share_audio: bool = False
+    summary: Mapping[str, Any] = field(default_factory=dict)
     e2ee_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -336,6 +351,7 @@ def _settings(
         roles={**owner, **(read.roles or {})},
         recording_id=recording_id,
         screen_share_audio=bool(read.screen_share_audio),
+        summary=read.summary.model_dump(mode="json", exclude_unset=True) if read.summary else {},
         e2ee_key=SecretStr(e2ee_key),
         metadata=metadata,
     )

@@ -75,11 +75,11 @@ class Sweep:
             now = time.monotonic()
             nudged = {*await self._leases.nudges()}
             # La Suite's agents come to who asks for them, to nobody else.
-            if self._settings.profile or not self._settings.sweep_interval:
+            if self._settings.profile or not self._settings.room_sweep_interval:
                 return
             again = {name for name, at in self._again.items() if at <= now}
             if now >= self._due:
-                self._due = now + self._settings.sweep_interval
+                self._due = now + self._settings.room_sweep_interval
                 await self._look(None)
             elif names := nudged | again:
                 await self._look(sorted(names))

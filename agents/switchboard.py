@@ -20,6 +20,7 @@ from agents.room_settings import RoomSettings, fallback_settings, read_room_sett
 from pipelines.errors import RoomSettingsError
 from pipelines.events import MetadataChanged
 from pipelines.settings import Settings
+from pipelines.transcript.seal import SUMMARY_STATE
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +85,13 @@ class Switchboard:
 
     async def connect(self, host: AgentHost, desk: Desk) -> None:
         """Start the agents that the metadata asks for; the room is connected."""
-        self.read(desk.rtc_room.metadata)
+        self._read(desk)
         self._tell_error(desk)
         await self._switch(host, desk)
 
     async def follow(self, host: AgentHost, desk: Desk) -> None:
         """Make the agents that run those that the metadata asks for now."""
-        if self.read(desk.rtc_room.metadata):
+        if self._read(desk):
             desk.captions.withdraw("error", about=SOURCE)
             desk.info = replace(
                 desk.info,
@@ -101,6 +102,15 @@ class Switchboard:
             await self._switch(host, desk)
             desk.spread(MetadataChanged(time.time(), self.now.metadata))
         self._tell_error(desk)
+
+    def _read(self, desk: Desk) -> bool:
+        """Take the room's metadata, and keep what it says of the summary if that is new."""
+        before = self.now.summary
+        changed = self.read(desk.rtc_room.metadata)
+        if self.now.summary != before:
+            wanted = {"key": SUMMARY_STATE, "value": self.now.summary}
+            desk.ledger.append("state", wanted, at=time.time())
+        return changed
 
     def _tell_error(self, desk: Desk) -> None:
         if self._error:

@@ -31,6 +31,7 @@ _LINGER = 4.0  # seconds that people stay after the last word
 _QUIET = 1.0  # seconds without a caption after which a guest's last one has come
 _CAPTION_TIMEOUT = 20.0  # seconds for the last captions: not everything that is heard is speech
 _SEAL_TIMEOUT = 60.0  # seconds
+_MINUTES_TIMEOUT = 60.0  # seconds
 
 _INTERRUPTED = 130  # exit status, as a shell has it for Ctrl-C
 
@@ -42,7 +43,7 @@ class DemoError(RuntimeError):
 def hold_meeting(
     stage: Stage, script: Script, audio: Path | None, *, once: bool, console: Console
 ) -> SealedTranscript:
-    """Play the script, show the captions, end the meeting, wait for the transcript.
+    """Play the script, show the captions, end the meeting, wait for transcript and minutes.
 
     Args:
         stage: Where.
@@ -81,11 +82,12 @@ def hold_meeting(
             )
         )
         stage.reader.stop()
-        screen.say("Everybody has left; waiting for the transcript")
+        screen.say("Everybody has left; waiting for the transcript and the minutes")
     try:
-        return wait_for_seal(stage.transcripts, timeout=_SEAL_TIMEOUT)
-    except TimeoutError:
-        raise stage.worker.error(f"did not seal the meeting in {_SEAL_TIMEOUT:g} s") from None
+        sealed = wait_for_seal(stage.transcripts, timeout=_SEAL_TIMEOUT)
+        return sealed.wait_for_minutes(timeout=_MINUTES_TIMEOUT)
+    except TimeoutError as error:
+        raise stage.worker.error(f"did not end the meeting: {error}") from None
 
 
 def _last_words_came(people: PublisherProcess, reader: SubscriberProcess) -> bool:
@@ -96,12 +98,12 @@ def _last_words_came(people: PublisherProcess, reader: SubscriberProcess) -> boo
 
 
 def report(sealed: SealedTranscript, script: Script, console: Console) -> None:
-    """Print where the files are, who spoke, and how much of a script's words were found.
+    """Print the files, who spoke, how much of a script's words were found, and the summary.
 
     Raises:
         DemoError: The script has words and the transcript has none of them.
     """
-    for file in sealed.files:
+    for file in (*sealed.files, *sealed.minutes):
         console.print(str(file), markup=False, highlight=False, soft_wrap=True)
     console.print(f"Speakers: {', '.join(sealed.speakers()) or 'none'}", markup=False)
     names = {speaker.identity: speaker.name for speaker in script.speakers}
@@ -111,6 +113,8 @@ def report(sealed: SealedTranscript, script: Script, console: Console) -> None:
         if not found.found:
             raise DemoError(f"nothing was understood; see {sealed.directory / 'logs'}")
         console.print(f"Content words found: {found.found} of {found.said} ({found.share:.0%})")
+    summary = (sealed.directory / "summary.md").read_text(encoding="utf-8")
+    console.print(summary, markup=False, highlight=False, soft_wrap=True)
 
 
 def demo(
@@ -130,8 +134,9 @@ def demo(
         signal.signal(stop, signal.default_int_handler)
     try:
         script = script_of_directory(audio) if audio else load_script()
-        for old in out.glob("transcript.*"):
-            old.unlink()
+        earlier = SealedTranscript(out)
+        for old in (*earlier.files, *earlier.minutes):
+            old.unlink(missing_ok=True)
         with set_up(
             out / "logs", room="demo", say=lambda line: console.print(line, style="dim")
         ) as stage:

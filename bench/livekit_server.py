@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +40,7 @@ class LiveKitServer:
             part from an address that is not loopback: where there is none, as in an empty network
             namespace, WebRTC does not connect (see ``bench/without_network``).
         config: Top-level keys of the server's config that are added or replaced.
+        webhooks: Addresses that it posts its webhooks to.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class LiveKitServer:
         binary: Path | None = None,
         node_ip: str = "",
         config: dict[str, Any] | None = None,
+        webhooks: Sequence[str] = (),
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="livekit-") if not directory else None
         self.directory = (
@@ -57,7 +60,9 @@ class LiveKitServer:
         self.api_secret = secrets.token_hex(24)
         self._binary = binary
         self._node_ip = node_ip or os.environ.get("GREFFIER_BENCH_NODE_IP", "") or "127.0.0.1"
-        self._more = config or {}
+        self._more = dict(config or {})
+        if webhooks:
+            self._more["webhook"] = {"api_key": self.api_key, "urls": list(webhooks)}
         self._port = 0
         self._process: ChildProcess | None = None
 

@@ -11,6 +11,9 @@ from typing import Any
 
 FORMATS = ("json", "vtt", "srt", "txt", "md")
 
+MINUTES = ("summary.json", "summary.md", "minutes.md", "minutes.html", "minutes.docx")
+"""What is made of a sealed transcript, beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SealedTranscript:
@@ -22,6 +25,11 @@ class SealedTranscript:
     def files(self) -> list[Path]:
         """The five files, there or not."""
         return [self.directory / f"transcript.{ending}" for ending in FORMATS]
+
+    @property
+    def minutes(self) -> list[Path]:
+        """The files made of it, there or not."""
+        return [self.directory / name for name in MINUTES]
 
     def document(self) -> dict[str, Any]:
         """Read the transcript document."""
@@ -38,11 +46,24 @@ class SealedTranscript:
         return [(one["name"], one["text"]) for one in self.document()["segments"]]
 
     def copy_to(self, directory: Path) -> SealedTranscript:
-        """Copy the five files into ``directory``, over those of an earlier run."""
+        """Copy the files and what was made of them into ``directory``, over an earlier run's."""
         directory.mkdir(parents=True, exist_ok=True)
-        for file in self.files:
+        for file in (*self.files, *self.minutes):
             shutil.copyfile(file, directory / file.name)
         return SealedTranscript(directory)
+
+    def wait_for_minutes(self, *, timeout: float = 60.0) -> SealedTranscript:
+        """Return it once everything is made of it.
+
+        Raises:
+            TimeoutError: Something is not there after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while lacking := [file.name for file in self.minutes if not file.exists()]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no {', '.join(lacking)} in {timeout:g} s ({self.directory})")
+            time.sleep(0.1)
+        return self
 
 
 def find_seals(store: Path) -> list[SealedTranscript]:

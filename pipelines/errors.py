@@ -17,6 +17,8 @@
     |- HeldError              somebody else holds the lease
     |- FencedError            a newer epoch serves the meeting
     |- PluginError            a plugin's spec is wrong or two share a name
+    |- StepError              a step after the meeting failed; says so by a code
+       |- RetryableError          the same step may succeed later
 
 Only ``worker.py`` ends a process.
 """
@@ -99,3 +101,32 @@ class FencedError(GreffierError):
 
 class PluginError(GreffierError):
     """A plugin's spec is wrong, or two plugins share a name."""
+
+
+class StepError(GreffierError):
+    """A step after the meeting failed, and doing it again with the same input can't help.
+
+    Args:
+        code: Stable and short, for machines and tests: ``no_audio_in_file``.
+        message: What is wrong and what to do; kept, and shown to the operator. No address that is
+            a secret (presigned), nothing that was said, nobody's name.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class RetryableError(StepError):
+    """A step after the meeting failed, and may succeed when it is done again.
+
+    Args:
+        code: As in :class:`StepError`: ``engine_unavailable``.
+        message: Likewise.
+        after: Least seconds until it is worth a try, where the other side said so (Retry-After).
+    """
+
+    def __init__(self, code: str, message: str, *, after: float = 0.0) -> None:
+        super().__init__(code, message)
+        self.after = after

@@ -21,6 +21,16 @@ def iso(at: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def unix(text: str) -> float:
+    """Return the Unix seconds of an ISO 8601 time; one without a zone is UTC.
+
+    Raises:
+        ValueError: It is no such time.
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 class CaptionState(StrEnum):
     """What people in the room are told about the captions (topic ``greffier.status``)."""
 

@@ -24,6 +24,11 @@ FailpointName = Literal[
     "checkpoint",  # the checkpoint is written under its temporary name
     "seal",  # the artefacts are written; no seal yet
     "recording_file",  # La Suite's file of a recording is put; it is not read back yet
+    "transcribe",  # a recording's transcription is put; no other step is nudged yet
+    "align",  # likewise the aligned transcript
+    "summarise",  # likewise the summary
+    "minutes",  # one of the minutes' files is put
+    "deliver",  # the minutes are sent; it is not noted yet
     "replay",  # recovery has read a journal; nothing of it is flushed yet
 ]
 

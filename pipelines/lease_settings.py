@@ -16,7 +16,8 @@ class LeaseSettings(BaseModel):
     leases: Annotated[StoreAddress | Literal["", "files"], NoDecode] = Field(
         default="",
         description="Where it is kept who serves which room: `redis://`, or `files` in the data "
-        "directory, for one host; empty takes the first Redis of `GREFFIER_STORES`, else files.",
+        "directory, for one host; empty takes Celery's broker if Celery works after meetings, "
+        "else the first Redis of `GREFFIER_STORES`, else files.",
     )
     lease_ttl: float = Field(
         default=3.0,
@@ -34,7 +35,7 @@ class LeaseSettings(BaseModel):
         "Of no matter where the metadata gives the meeting an id.",
     )
 
-    sweep_interval: float = Field(
+    room_sweep_interval: float = Field(
         default=15.0,
         ge=0,
         description="Seconds between two looks for open rooms whose metadata asks for agents and "

@@ -161,6 +161,20 @@ class Metrics:
         self.seals = Counter(
             "greffier_seals_total", "Seals of meetings, also those of recovery.", registry=None
         )
+        self.steps = Counter(
+            "greffier_steps_total",
+            "Steps after meetings that the worker's own child does (`GREFFIER_AFTER=builtin`), by "
+            "outcome: `done`, `failed` (tried again later) or `given_up`.",
+            ["step", "outcome"],
+            registry=None,
+        )
+        self.deliveries = Counter(
+            "greffier_deliveries_total",
+            "Its attempts to deliver minutes, by kind of destination and outcome (`delivered`, "
+            "`failed`: tried again, `refused`).",
+            ["kind", "outcome"],
+            registry=None,
+        )
 
 
 @cache

@@ -27,8 +27,13 @@ from pipelines.errors import SettingsError
 from pipelines.failpoints import FAILPOINTS
 from pipelines.la_suite import COLLECTOR, PROFILES, ProfileName, profile_values
 from pipelines.lease_settings import LeaseSettings
+from pipelines.post_meeting.deliver.settings import DeliverySettings
+from pipelines.post_meeting.llm_settings import LLMSettings
+from pipelines.post_meeting.settings import PostMeetingSettings
+from pipelines.post_meeting.transcribe_settings import TranscribeSettings
 from pipelines.store_settings import StoreSettings
 from pipelines.transcript.stores.address import StoreAddress
+from pipelines.webhooks.settings import WebhookSettings
 
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list in the environment."""
@@ -37,7 +42,16 @@ CaptionFormatName = Literal["text-stream", "legacy", "meetai"]
 VadName = Literal["native", "silero"]
 
 
-class Settings(LeaseSettings, StoreSettings, BaseSettings):
+class Settings(
+    StoreSettings,
+    LeaseSettings,
+    PostMeetingSettings,
+    DeliverySettings,
+    WebhookSettings,
+    TranscribeSettings,
+    LLMSettings,
+    BaseSettings,
+):
     """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.
 
     Three are LiveKit's own and are read under LiveKit's names.
@@ -269,6 +283,21 @@ class Settings(LeaseSettings, StoreSettings, BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_leases_that_those_who_work_share(self) -> Self:
+        if self.after == "celery" and self.leases == "files":
+            raise ValueError(
+                "GREFFIER_AFTER=celery needs leases that every Celery worker sees: leave "
+                "GREFFIER_LEASES empty, or make it a redis:// address"
+            )
+        if self.artefacts and not self.lease_place and not self.leases:
+            raise ValueError(
+                "GREFFIER_ARTEFACTS in S3 is worked on by every host that has it, so they must "
+                "share their leases: set GREFFIER_LEASES to a redis:// address, or to `files` "
+                "where there is one host only"
+            )
+        return self
+
     @property
     def agent_presets(self) -> Mapping[str, Mapping[str, Any]]:
         """Settings that an agent starts from where the room's metadata does not say."""
@@ -277,10 +306,18 @@ class Settings(LeaseSettings, StoreSettings, BaseSettings):
     @property
     def lease_place(self) -> StoreAddress | None:
         """The Redis that keeps the leases; None where files do."""
-        if isinstance(self.leases, StoreAddress):
-            return self.leases
-        redis = (store for store in self.stores if store.kind == "redis" and not self.leases)
-        return next(redis, None)
+        if self.leases:
+            return None if self.leases == "files" else self.leases
+        if self.after == "celery":
+            return self.broker  # Which every Celery worker has, whatever else it has.
+        return next((store for store in self.stores if store.kind == "redis"), None)
+
+    @property
+    def lease_setting(self) -> str:
+        """The variable that :attr:`lease_place` is read from, for who has to correct it."""
+        if self.leases:
+            return "GREFFIER_LEASES"
+        return "GREFFIER_STORES" if self.lease_place in self.stores else "GREFFIER_CELERY_BROKER"
 
     @property
     def journal_dir(self) -> Path:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agents.doctor.after_meeting import check_after_meeting
 from agents.doctor.check import Check
 from agents.doctor.disk import check_files_store, check_journal
 from agents.doctor.installation import (
@@ -52,6 +53,7 @@ async def diagnose(
         check_files_store(settings.store_dir),
         *await check_stores(settings),
         await check_leases(settings),
+        *await check_after_meeting(settings),
         *await check_livekit(settings),
     ]
 

@@ -14,5 +14,4 @@ def open_leases(settings: Settings) -> Leases:
         return FileLeases(settings.data_dir / "leases")
     from pipelines.leases.redis import RedisLeases  # noqa: PLC0415 - loaded only where it is used
 
-    setting = "GREFFIER_STORES" if place in settings.stores else "GREFFIER_LEASES"
-    return RedisLeases(place, setting=setting)
+    return RedisLeases(place, setting=settings.lease_setting)

@@ -6,16 +6,15 @@ of an exception, which says nothing to the people in the room; the log has it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
 from pipelines.errors import EngineError, EngineFailedError
+from pipelines.retry_after import seconds_to_wait
 
 
 class CircuitOpenError(EngineError):
@@ -66,7 +65,6 @@ _SLOW = (APITimeoutError, TimeoutError, EngineSilentError)
 _CANT_READ = (NonsenseError, ValueError, TypeError, AttributeError)
 _UNWORDED = (EngineSilentError, NonsenseError)
 _UNREADABLE = "sent an answer that can't be read"
-_LONGEST_RETRY_AFTER = 3600.0
 
 
 def trouble(name: str, error: Exception, advice: str = "", *, now: float = 0.0) -> Trouble:
@@ -136,16 +134,8 @@ def retry_after(error: BaseException, *, now: float) -> float | None:
         response = getattr(cause, "response", None)
         headers = getattr(cause, "headers", None) or getattr(response, "headers", None)
         text = headers.get("Retry-After", "") if headers else ""
-        if not text:
-            continue
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(text).timestamp() - now
-            except ValueError:
-                return None
-        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+        if text:
+            return seconds_to_wait(text, now=now)
     return None
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's transcriptions and chat completions, as their clients use them."""
+"""OpenAI's transcriptions and chat completions, as their clients use them; WhisperX's answers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 
+from pipelines.testing.audio_upload import read_upload
+from pipelines.testing.coded_speech import Word
 from pipelines.testing.counts import Counts
-from pipelines.testing.deepgram_protocol import BYTES_PER_SECOND, Recognise, read_wav
+from pipelines.testing.deepgram_protocol import BYTES_PER_SECOND, Recognise
 from pipelines.testing.faults import Fault, FaultKind, error, reset, spoil_answer
 
 SHORTEST: Final = 0.1
 """Seconds of audio that OpenAI takes at least."""
+
+_UNITS: Final = ("timestamp_granularities", "timestamp_granularities[]")
+_PAUSE: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +32,14 @@ class Reply:
     Args:
         text: Its words; may be empty beside tool calls.
         tools: The tools that it calls: names and arguments.
+        refusal: Why it will not answer, where it will not.
+        finish: Why it stopped, where that is none of the usual: ``length``, ``content_filter``.
     """
 
     text: str = ""
     tools: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    refusal: str = ""
+    finish: str = ""
 
 
 Chat = Callable[[Mapping[str, Any]], Reply]
@@ -45,16 +54,29 @@ def echo(body: Mapping[str, Any]) -> Reply:
     return Reply(content)
 
 
+Voice = Callable[[Word], str | None]
+"""Takes a word, returns the label of the voice that said it."""
+
+
+def one_voice(_: Word) -> str:
+    """Take everything for one voice's."""
+    return "SPEAKER_00"
+
+
 async def transcribe(
-    request: web.Request, recognise: Recognise, counts: Counts, fault: Fault | None
+    request: web.Request,
+    recognise: Recognise,
+    counts: Counts,
+    fault: Fault | None,
+    voice: Voice = one_voice,
 ) -> web.Response:
-    """Answer ``POST /v1/audio/transcriptions``."""
+    """Answer ``POST /v1/audio/transcriptions``; ``diarized_json`` as WhisperX does."""
     form = await request.post()
     upload = form["file"]
     try:
         if not isinstance(upload, web.FileField):
             raise TypeError("file is not a file")  # noqa: TRY301 - answered below
-        pcm = read_wav(upload.file.read())
+        pcm = read_upload(upload.file.read())
     except (TypeError, ValueError) as problem:
         return error(400, str(problem))
     seconds = len(pcm) / BYTES_PER_SECOND
@@ -65,13 +87,59 @@ async def transcribe(
     counts.requests.append({**fields, "seconds": f"{seconds:.3f}"})
     if fault and (spoilt := await spoil_answer(request, fault)):
         return spoilt
-    words = [word.text for word in await recognise(pcm)]
-    counts.words += words
-    answer = {"text": " ".join(words)}
-    if fields.get("response_format") == "verbose_json":
-        more = {"task": "transcribe", "language": "english", "duration": seconds}
-        return web.json_response({**more, **answer})
-    return web.json_response(answer)
+    words = await recognise(pcm)
+    counts.words += [word.text for word in words]
+    units = {str(one) for name in _UNITS for one in form.getall(name, ())}
+    answer_format = fields.get("response_format", "json")
+    return web.json_response(_transcription(words, answer_format, units, seconds, voice))
+
+
+def _transcription(
+    words: Sequence[Word],
+    answer_format: str,
+    units: Container[str],
+    seconds: float,
+    voice: Voice,
+) -> dict[str, Any]:
+    text = {"text": " ".join(word.text for word in words)}
+    segments = [_segment(run, voice) for run in _runs(words, voice)]
+    if answer_format == "diarized_json":  # WhisperX
+        return {"segments": segments, "word_segments": [w for s in segments for w in s["words"]]}
+    if answer_format != "verbose_json":
+        return text
+    more: dict[str, Any] = {"task": "transcribe", "language": "english", "duration": seconds}
+    if "segment" in units:
+        kept = ("start", "end", "text")
+        more["segments"] = [{key: one[key] for key in kept} for one in segments]
+    if "word" in units:
+        more["words"] = [_times(word) for word in words]
+    return {**more, **text}
+
+
+def _runs(words: Sequence[Word], voice: Voice) -> list[list[Word]]:
+    """Part words where the voice changes or is silent."""
+    runs: list[list[Word]] = []
+    for word in words:
+        last = runs[-1][-1] if runs else None
+        if last and voice(last) == voice(word) and word.start - last.end < _PAUSE:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return runs
+
+
+def _segment(words: Sequence[Word], voice: Voice) -> dict[str, Any]:
+    return {
+        "start": words[0].start,
+        "end": words[-1].end,
+        "text": " ".join(word.text for word in words),
+        "speaker": voice(words[0]),
+        "words": [{**_times(word), "score": 1.0, "speaker": voice(word)} for word in words],
+    }
+
+
+def _times(word: Word) -> dict[str, Any]:
+    return {"word": word.text, "start": word.start, "end": word.end}
 
 
 async def complete(
@@ -88,6 +156,8 @@ async def complete(
     if streamed:
         return await _stream(request, body, reply, fault.after if fault and cut else None)
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
+    if reply.refusal:
+        message["refusal"] = reply.refusal
     if reply.tools:
         message["tool_calls"] = [_call(number, *tool) for number, tool in enumerate(reply.tools)]
     choice = {"index": 0, "message": message, "finish_reason": _finish(reply)}
@@ -155,7 +225,7 @@ def _call(number: int, name: str, arguments: Mapping[str, Any]) -> dict[str, Any
 
 
 def _finish(reply: Reply) -> str:
-    return "tool_calls" if reply.tools else "stop"
+    return reply.finish or ("tool_calls" if reply.tools else "stop")
 
 
 def _usage(body: Mapping[str, Any], reply: Reply) -> dict[str, int]:

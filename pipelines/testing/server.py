@@ -23,7 +23,14 @@ from pipelines.testing.coded_speech import Word
 from pipelines.testing.counts import Counts
 from pipelines.testing.deepgram_protocol import Utterance, in_thread, listen, listen_to_file
 from pipelines.testing.faults import Fault, FaultKind, Faults, error, spoil
-from pipelines.testing.openai_protocol import Chat, complete, echo, transcribe
+from pipelines.testing.openai_protocol import (
+    Chat,
+    Voice,
+    complete,
+    echo,
+    one_voice,
+    transcribe,
+)
 
 _Answer = Callable[[web.Request, Fault | None], Awaitable[web.StreamResponse]]
 
@@ -37,6 +44,7 @@ class SpeechServer:
         hear: Takes int16 samples at 16,000 Hz, returns their text or their timed words; runs on a
             thread. By default it hears coded speech, see :mod:`pipelines.testing.coded_speech`.
         chat: Answers chat completions; by default with the last message.
+        voice: Tells the voice of a word, for answers in which voices are told apart.
         key: The only key that is accepted; empty accepts any.
         interims: Send Deepgram's interims, each 0.5 s of audio; every one calls ``hear``.
         settles: Settle words while they are said, each 3 s of audio; else at the end only.
@@ -50,6 +58,7 @@ class SpeechServer:
         hear: Callable[[bytes], str | Sequence[Word]] = coded_speech.hear,
         *,
         chat: Chat = echo,
+        voice: Voice = one_voice,
         key: str = "",
         interims: bool = False,
         settles: bool = False,
@@ -59,6 +68,7 @@ class SpeechServer:
         self.counts = Counts()
         self._recognise = partial(in_thread, hear)
         self._chat = chat
+        self._voice = voice
         self._interims = interims
         self._settles = settles
         self._key = key
@@ -120,7 +130,7 @@ class SpeechServer:
         return await listen_to_file(request, self._recognise, self.counts, fault)
 
     async def _transcribe(self, request: web.Request, fault: Fault | None) -> web.Response:
-        return await transcribe(request, self._recognise, self.counts, fault)
+        return await transcribe(request, self._recognise, self.counts, fault, self._voice)
 
     async def _complete(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
         return await complete(request, self._chat, self.counts, fault)

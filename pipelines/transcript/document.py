@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, Field
 
@@ -25,6 +25,9 @@ JOINED_MS: Final = 500
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
+SegmentSource: TypeAlias = Literal["live", "recording", "person"]
+
+
 class Person(BaseModel, frozen=True):
     """Somebody, once, however often they left and came back."""
 
@@ -36,8 +39,11 @@ class Segment(BaseModel, frozen=True):
     """What one person said in one go. Segments of several people may overlap."""
 
     id: str = Field(description="Unique in the meeting, the same as the live caption's.")
-    speaker: str = Field(description="The speaker's identity.")
-    name: str = Field(description="The speaker's last known name, as in `speakers`.")
+    speaker: str = Field(description="The speaker's identity; empty where nobody knows who spoke.")
+    name: str = Field(
+        description="The speaker's last known name, as in `speakers`; where people share a "
+        "microphone, with their voice's label; that alone, or empty, where nobody knows who spoke."
+    )
     text: str = Field(description="What was said, as the engine gave it; never blank.")
     start_ms: int = Field(ge=0, description="Start of speech, ms from the start of the meeting.")
     end_ms: int = Field(ge=0, description="End of speech, ms; never before `start_ms`.")
@@ -45,6 +51,11 @@ class Segment(BaseModel, frozen=True):
     language: str = Field(description="BCP 47 tag, or empty where the engine does not tell.")
     engine: str = Field(description="The speech engine, e.g. `pocketsphinx/en-us`.")
     revision: int = Field(description="0, or counted up when the segment was corrected.")
+    source: SegmentSource = Field(
+        default="live",
+        description="Where the text is from: `live` captions, the `recording`, or a `person` who "
+        "corrected it.",
+    )
 
 
 class Hole(BaseModel, frozen=True):
@@ -291,6 +302,7 @@ def _segment(line: Line, *, start: float, offset_ms: int, names: dict[str, str])
         language=data["language"],
         engine=data["engine"],
         revision=data["revision"],
+        source="person" if data.get("source") == "person" else "live",
     )
 
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from pipelines.events import HoleCause
 from pipelines.transcript.document import Hole, Segment, TranscriptDocument
+from pipelines.transcript.escapes import clock, date, markdown_text, one_line, shown_name
 
 _CAUSES: Final[Mapping[str, str]] = {
     HoleCause.RESTART: "the agent was restarted",
@@ -26,22 +27,10 @@ _CAUSES: Final[Mapping[str, str]] = {
     HoleCause.NETWORK: "no audio came",
 }
 
-# Whatever str.splitlines(), a browser or a terminal takes for the end of a line.
-_BLANKS: Final = re.compile("[ \t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
-# U+FFFF is no character, and Chromium's WebVTT reader takes it for the end of the file.
-_UNREADABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _ARROW: Final = re.compile(r"-{2,}>")
 
 _WEBVTT_ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _WEBVTT_BLOCKS: Final = ("NOTE", "REGION", "STYLE")
-
-_MARKDOWN_SYNTAX: Final = re.compile(
-    r"[\\`*_{}\[\]<>~$&]"  # CommonMark 0.31 section 6, and the extensions that read { ~ $
-    r"|^[-+=#]"  # sections 4 and 5: what opens a block
-    r"|(?<=www)\.|:(?=//)",  # GitHub's bare links
-    re.IGNORECASE,
-)
-_MARKDOWN_NUMBER: Final = re.compile(r"^(\d+)([.)])")
 
 
 def to_json(document: TranscriptDocument) -> str:
@@ -64,8 +53,8 @@ def to_webvtt(document: TranscriptDocument) -> str:
             blocks.append(f"{timings}\n{_webvtt_text(_hole(part))}")
             continue
         identifier = _cue_identifier(part.id)
-        text = _webvtt_text(_line(part.text))
-        voice = f"<v {_webvtt_annotation(_name(part.name))}>{text}</v>"
+        text = _webvtt_text(one_line(part.text))
+        voice = f"<v {_webvtt_annotation(shown_name(part.name))}>{text}</v>"
         blocks.append("\n".join([*([identifier] if identifier else []), timings, voice]))
     return "\n\n".join(blocks) + "\n"
 
@@ -91,7 +80,7 @@ def to_text(document: TranscriptDocument) -> str:
 
     A hole's line has its time and, in brackets, what is missing.
     """
-    return "".join(f"[{_clock(part.start_ms)}] {_text(part)}\n" for part in _parts(document))
+    return "".join(f"[{clock(part.start_ms)}] {_text(part)}\n" for part in _parts(document))
 
 
 def to_markdown(document: TranscriptDocument) -> str:
@@ -102,24 +91,24 @@ def to_markdown(document: TranscriptDocument) -> str:
     Nothing that was said or that somebody is called becomes markup (CommonMark 0.31, section 2.4
     "Backslash escapes").
     """
-    blocks = [f"# {_markdown(document.room or document.meeting)}"]
+    blocks = [f"# {markdown_text(document.room or document.meeting)}"]
     if document.started_at:
-        until = f" to {_date(document.ended_at)}" if document.ended_at else ""
-        blocks.append(f"{_date(document.started_at)}{until} (UTC)")
+        until = f" to {date(document.ended_at)}" if document.ended_at else ""
+        blocks.append(f"{date(document.started_at)}{until} (UTC)")
     if document.participants:
-        people = [f"- {_markdown(person.name)}" for person in document.participants]
+        people = [f"- {markdown_text(person.name)}" for person in document.participants]
         blocks += ["## Participants", "\n".join(people)]
     if document.segments or document.holes:
         blocks.append("## Transcript")
-    for _, turn in groupby(_parts(document), key=lambda part: getattr(part, "speaker", None)):
+    for _, turn in groupby(_parts(document), key=_whose):
         parts = list(turn)
         if isinstance(parts[0], Segment):
-            blocks.append(f"**{_markdown(parts[0].name)}** · {_clock(parts[0].start_ms)}")
+            blocks.append(f"**{markdown_text(parts[0].name)}** · {clock(parts[0].start_ms)}")
         for part in parts:
             if isinstance(part, Segment):
-                blocks.append(_markdown(part.text))
+                blocks.append(markdown_text(part.text))
             else:
-                blocks.append(f"*{_markdown(_hole(part))}* · {_clock(part.start_ms)}")
+                blocks.append(f"*{markdown_text(_hole(part))}* · {clock(part.start_ms)}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -139,16 +128,22 @@ def _parts(document: TranscriptDocument) -> list[Segment | Hole]:
     return list(merge(segments, document.holes, key=lambda part: part.start_ms))
 
 
+def _whose(part: Segment | Hole) -> tuple[str, str] | None:
+    return (part.speaker, part.name) if isinstance(part, Segment) else None
+
+
 def _hole(hole: Hole) -> str:
     """Say what is missing: ``[Ada not heard for 2.5 s: the agent was restarted]``."""
     seconds = (hole.end_ms - hole.start_ms) / 1000
-    names = ", ".join(_name(person.name) for person in hole.speakers)
+    names = ", ".join(shown_name(person.name) for person in hole.speakers)
     who = f"{names} not heard" if names else "not heard"
-    return f"[{who} for {seconds:.1f} s: {_line(_CAUSES.get(hole.cause, hole.cause))}]"
+    return f"[{who} for {seconds:.1f} s: {one_line(_CAUSES.get(hole.cause, hole.cause))}]"
 
 
 def _text(part: Segment | Hole) -> str:
-    return _hole(part) if isinstance(part, Hole) else f"{_name(part.name)}: {_line(part.text)}"
+    if isinstance(part, Hole):
+        return _hole(part)
+    return f"{shown_name(part.name)}: {one_line(part.text)}"
 
 
 def _subtitle(part: Segment | Hole) -> str:
@@ -157,26 +152,13 @@ def _subtitle(part: Segment | Hole) -> str:
     return f"{_plain(part.name) or '?'}: {_plain(part.text)}"
 
 
-def _line(text: str) -> str:
-    return _UNREADABLE.sub("\ufffd", _BLANKS.sub(" ", text)).strip()
-
-
-def _name(name: str) -> str:
-    return _line(name) or "?"
-
-
 def _plain(text: str) -> str:
-    return _ARROW.sub("->", _line(text))
-
-
-def _clock(ms: int) -> str:
-    seconds = ms // 1000
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return _ARROW.sub("->", one_line(text))
 
 
 def _timings(part: Segment | Hole, *, decimal_mark: str) -> str:
     end_ms = max(part.end_ms, part.start_ms + 1)
-    start, end = (f"{_clock(ms)}{decimal_mark}{ms % 1000:03}" for ms in (part.start_ms, end_ms))
+    start, end = (f"{clock(ms)}{decimal_mark}{ms % 1000:03}" for ms in (part.start_ms, end_ms))
     return f"{start} --> {end}"
 
 
@@ -195,13 +177,3 @@ def _cue_identifier(segment_id: str) -> str:
     if identifier in _WEBVTT_BLOCKS:  # Parsers take it for the head of another block.
         return f"%{ord(identifier[0]):X}{identifier[1:]}"
     return identifier
-
-
-def _date(moment: str) -> str:
-    """Shorten an ISO 8601 time: ``2026-11-21 09:30``."""
-    return moment[:16].replace("T", " ")
-
-
-def _markdown(text: str) -> str:
-    escaped = _MARKDOWN_SYNTAX.sub(r"\\\g<0>", _name(text))
-    return _MARKDOWN_NUMBER.sub(r"\1\\\2", escaped)

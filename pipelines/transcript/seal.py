@@ -8,11 +8,13 @@ every line of it and a seal covers them.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
 
 from pipelines.errors import StoreError, StoreLacksLinesError
 from pipelines.failpoints import failpoint
@@ -33,6 +35,10 @@ from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.store import CheckpointStore, Store
 
 log = logging.getLogger(__name__)
+
+SUMMARY_STATE: Final = "/summary"
+"""Key of the state line that tells of another ``summary`` in the metadata than the ``opened`` line.
+An agent's keys begin with its name."""
 
 IsOver = Callable[[Sequence[Line]], Awaitable[bool]]
 """Tells of a meeting's lines, in order, whether it is over."""
@@ -80,7 +86,21 @@ async def seal(meeting: str, *, epoch: int, store: FilesStore, journal_dir: Path
 
 def _artefacts(lines: Sequence[Line], number: int) -> dict[str, str]:
     document = build_document(lines, seal=number)
-    return {f"transcript.{ending}": export(document) for ending, export in EXPORTS.items()}
+    files = {f"transcript.{ending}": export(document) for ending, export in EXPORTS.items()}
+    if wanted := _wanted(lines):
+        files["wanted.json"] = json.dumps(wanted, ensure_ascii=False, indent=1) + "\n"
+    return files
+
+
+def _wanted(lines: Sequence[Line]) -> Any:
+    """Return what metadata said last of the summary; empty where it says nothing."""
+    wanted: Any = {}
+    for line in lines:
+        if line.kind == "opened":
+            wanted = line.data.get("summary", {})
+        elif line.kind == "state" and line.data["key"] == SUMMARY_STATE:
+            wanted = line.data["value"]
+    return wanted
 
 
 async def replay(journal: Path, stores: Sequence[Store]) -> int:

@@ -62,7 +62,7 @@ def worker(
         "GREFFIER_AGENT_NAME": NAME,
         "GREFFIER_DEFAULT_AGENTS": "metadata",
         "GREFFIER_DATA_DIR": str(data),
-        "GREFFIER_SWEEP_INTERVAL": "1",
+        "GREFFIER_ROOM_SWEEP_INTERVAL": "1",
         "GREFFIER_LEASE_TTL": str(TTL),
     }
     asyncio.run(open_room(livekit, WAITING, {"agents": {"metadata": True}}))

@@ -10,7 +10,7 @@ import pytest
 from bench.dead_store import SPEAKERS, DeadStoreMeetings
 from bench.livekit_server import LiveKitServer
 
-ROUNDS = 3
+ROUNDS = 2
 LEAST = 0.02  # seconds; below it a ratio of two percentiles says nothing on a busy machine
 
 

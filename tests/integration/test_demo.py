@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ from bench.content_words import recall
 from bench.livekit_binary import LIVEKIT_SERVER
 from bench.script import load_script
 from bench.sealed_transcript import FORMATS, SealedTranscript
+from pipelines.post_meeting.summary import Summary
 
 # What is said in these files, by whom, is written here and in no script.
 OTHER_SPEECH = ROOT / "tests" / "data" / "speech"
@@ -49,7 +52,28 @@ def without_network(argv: list[str]) -> list[str]:
     return [str(ROOT / "bench" / "without_network"), *argv]
 
 
-def test_the_demo_ends_with_five_formats_three_speakers_and_their_words(
+def unresolved_citations(sealed: SealedTranscript) -> list[str]:
+    """Return what in the minutes leads nowhere: each statement is to link to its lines."""
+    summary = Summary.model_validate_json((sealed.directory / "summary.json").read_bytes())
+    lines = {segment["id"] for segment in sealed.document()["segments"]}
+    cites = [cite for statement in summary.statements() for cite in statement.cites]
+    wrong = [cite for cite in cites if cite not in lines]
+
+    page = (sealed.directory / "minutes.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="#([^"]+)"', page)
+    wrong += [link for link in links if f'id="{link}"' not in page]
+
+    with zipfile.ZipFile(sealed.directory / "minutes.docx") as word:
+        text = word.read("word/document.xml").decode()
+    anchors = re.findall(r'w:anchor="([^"]+)"', text)
+    wrong += [one for one in anchors if not re.search(f'<w:bookmarkStart[^>]*w:name="{one}"', text)]
+    assert cites
+    assert len(links) >= len(cites)
+    assert len(anchors) >= len(cites)
+    return wrong
+
+
+def test_the_demo_ends_with_transcript_and_minutes_in_every_format(
     tmp_path: Path,
 ) -> None:
     printed = run(without_network(command(tmp_path)))
@@ -58,6 +82,8 @@ def test_the_demo_ends_with_five_formats_three_speakers_and_their_words(
     assert [file.name for file in sealed.files if file.stat().st_size] == [
         f"transcript.{ending}" for ending in FORMATS
     ]
+    assert all(file.stat().st_size for file in sealed.minutes)
+    assert unresolved_citations(sealed) == []
     script = load_script()
     names = {one.identity: one.name for one in script.speakers}
     assert sorted(sealed.speakers()) == sorted(names.values())

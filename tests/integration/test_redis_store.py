@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from agents.doctor.after_meeting import check_after_meeting
 from agents.doctor.redis import check_redis
 from bench.redis_server import RedisServer
 from pipelines.errors import SettingsError, StoreError, StoreRefusedError
+from pipelines.settings import Settings
 from pipelines.transcript.early_copy import DEADLINE, EarlyCopy
 from pipelines.transcript.line import Line
 from pipelines.transcript.paths import meeting_key
@@ -333,6 +336,17 @@ async def test_the_early_copy_of_a_hanging_redis_ends_in_time(
                 await running
         finally:
             own.resume()
+
+
+async def test_the_doctor_asks_of_a_broker_that_it_takes_our_key_and_scripts(
+    shared: RedisServer,
+) -> None:
+    found = [
+        await check_after_meeting(Settings(after="celery", celery_broker=SecretStr(url)))
+        for url in (shared.url, shared.url_with("a-wrong-word"))
+    ]
+    assert [[check.level for check in checks] for checks in found] == [["ok"], ["error"]]
+    assert "a-wrong-word" not in found[1][0].message
 
 
 async def test_the_doctor_tells_a_redis_that_keeps_from_one_that_forgets(

@@ -319,6 +319,18 @@ async def test_an_agent_takes_new_settings_in_the_running_room(hold: Hold) -> No
     assert engines == sorted(engines)  # First one, then the other.
 
 
+async def test_what_is_wanted_of_the_summary_changes_in_the_running_room(
+    hold: Hold, stage: Stage
+) -> None:
+    async with hold({"agents": {}, "summary": {"template": "decisions"}}) as here:
+        await here.set_metadata({**TRANSCRIBER, "summary": {"deliver": ["team-mail"]}})
+        await here.wait_told("captions", state="started")
+        await here.end()
+    (seal,) = [one for one in find_seals(stage.store) if one.document()["room"] == here.room]
+    wanted = json.loads((seal.directory / "wanted.json").read_text())
+    assert wanted == {"deliver": ["team-mail"]}
+
+
 async def test_the_language_of_the_room_changes_in_the_running_room(hold: Hold) -> None:
     english = {"agents": {"transcriber": {"engine": "pocketsphinx"}}}
     async with hold(english) as here:

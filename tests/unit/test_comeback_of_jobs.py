@@ -58,7 +58,7 @@ class Worker:
     @asynccontextmanager
     async def watching(self, leases: MemoryLeases) -> AsyncIterator[None]:
         server: Any = self
-        part = Comeback(Settings(agent_name=NAME, sweep_interval=0), server, {}, leases)
+        part = Comeback(Settings(agent_name=NAME, room_sweep_interval=0), server, {}, leases)
         part.start()
         try:
             yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -43,7 +44,28 @@ def test_the_specification_refuses_a_misspelt_key(compose: dict[str, Any]) -> No
 
 
 def test_it_has_livekit_redis_an_s3_server_and_the_worker(compose: dict[str, Any]) -> None:
-    assert sorted(compose["services"]) == ["bucket", "livekit", "redis", "s3", "worker"]
+    unasked = sorted(name for name, one in compose["services"].items() if "profiles" not in one)
+    assert unasked == ["bucket", "livekit", "redis", "s3", "worker"]
+
+
+@pytest.mark.parametrize("name", ["celery", "webhooks"])
+def test_what_is_asked_for_by_profile_is_a_command_of_ours_beside_the_worker(
+    name: str, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = compose["services"][name]
+    assert service["profiles"] == [name]
+    python, option, module, *_ = service["entrypoint"]
+    assert (python, option) == ("python", "-m")
+    assert find_spec(f"{module}.__main__")
+    for variable, value in service["environment"].items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings.from_environment()
+    assert settings.lease_place == settings.stores[0]
+    assert (settings.after == "celery") is (name == "celery")
+    # The receiver is where its health is asked, and where LiveKit reaches it.
+    assert service["network_mode"] == "service:livekit"
+    address = f"http://{settings.webhook_host}:{settings.webhook_port}/"
+    assert COMPOSE.read_text().count(address) == 2
 
 
 def test_every_port_is_published_on_loopback_only(compose: dict[str, Any]) -> None:

@@ -91,7 +91,14 @@ def test_a_final_becomes_a_segment_with_all_it_says() -> None:
         "language": "en",
         "engine": "fake/fake",
         "revision": 0,
+        "source": "live",
     }
+
+
+def test_a_segment_that_a_person_corrected_says_so() -> None:
+    corrected = final("s1", "better", revision=1)
+    corrected.data["source"] = "person"
+    assert [one.source for one in document(final("s1"), corrected).segments] == ["person"]
 
 
 def test_segments_are_in_order_of_start_then_epoch_then_sequence() -> None:

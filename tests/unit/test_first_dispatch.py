@@ -8,9 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from livekit.protocol.agent_dispatch import AgentDispatch, AgentDispatchState
 
 from agents import first_dispatch
-from agents.first_dispatch import until_withdrawn
+from agents.first_dispatch import oldest_like, until_withdrawn
 from pipelines.transcript import epochs
 
 
@@ -20,6 +21,7 @@ class LiveKit:
     def __init__(self) -> None:
         self.sid = "RM_1"
         self.dispatches = {"AD_1", "AD_2"}
+        self.metadata: dict[str, str] = {}
         self.away = 0
         self.asked = 0
         self.room = self.agent_dispatch = self
@@ -32,7 +34,15 @@ class LiveKit:
         if self.away:
             self.away -= 1
             raise aiohttp.ClientError
-        return [SimpleNamespace(id=one) for one in self.dispatches]
+        return [
+            AgentDispatch(
+                id=one,
+                agent_name="other" if one == "AD_0" else "captions",
+                metadata=self.metadata.get(one, ""),
+                state=AgentDispatchState(created_at=int(one.removeprefix("AD_"))),
+            )
+            for one in self.dispatches
+        ]
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +102,14 @@ def test_the_first_dispatch_is_the_oldest_of_this_opening_of_the_room() -> None:
     ]
     assert epochs.first_dispatch(opened, "RM_1") == "AD_1"
     assert epochs.first_dispatch(opened, "RM_2") == ""
+
+
+async def test_of_two_dispatches_at_one_moment_the_older_one_counts_whichever_came_first() -> None:
+    livekit: Any = LiveKit()
+    livekit.dispatches |= {"AD_0", "AD_3"}  # Of another agent, and a later one.
+    assert await oldest_like(livekit, room="r", dispatch="AD_2") == "AD_1"
+    assert await oldest_like(livekit, room="r", dispatch="AD_1") == "AD_1"
+    livekit.metadata["AD_2"] = "another recording"
+    assert await oldest_like(livekit, room="r", dispatch="AD_2") == "AD_2"
+    livekit.away = 1
+    assert await oldest_like(livekit, room="r", dispatch="AD_3") == "AD_3"

@@ -50,6 +50,11 @@ def test_the_transcriber_is_hidden_and_speaks_to_la_suites_page(read: Read) -> N
     assert settings.caption_formats == ("text-stream", "legacy")
 
 
+def test_la_suites_own_service_makes_the_minutes(read: Read) -> None:
+    assert [read(one).after for one in (COLLECTOR, TRANSCRIBER)] == ["off", "off"]
+    assert read({**TRANSCRIBER, "GREFFIER_AFTER": "builtin"}).after == "builtin"
+
+
 def test_the_name_it_is_dispatched_by_chooses_the_agent_too(read: Read) -> None:
     assert read({"GREFFIER_AGENT_NAME": "multi-user-transcriber"}).profile
 

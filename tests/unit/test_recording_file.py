@@ -11,8 +11,8 @@ import stamina
 from bench.recording_lines import MEETING, RECORDING, START, RecordingLines
 from pipelines.errors import StoreError, StoreRefusedError
 from pipelines.settings import Settings
-from pipelines.transcript.journal import Journal
 from pipelines.transcript.epochs import journals_of
+from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.recording_file import RecordingFile, open_recording_file

@@ -178,6 +178,15 @@ def test_roles_name_people_and_override_the_creator() -> None:
     assert settings.roles == {"u1": "attendee", "u2": "moderator"}
 
 
+def test_the_summary_is_what_metadata_asks_for_and_no_more() -> None:
+    asked = {"template": "decisions", "deliver": ["crm", "team-mail"]}
+    assert read({"summary": asked}).summary == asked
+    assert read({"summary": {"redact": False}}, {"summary": {"redact": True}}).summary == {
+        "redact": True
+    }
+    assert read().summary == {}
+
+
 STRUCTURE = {
     "agents-type": ({"agents": ["transcriber"]}, "agents"),
     "agent-type": ({"agents": {"transcriber": "on"}}, "agents.transcriber"),
@@ -197,6 +206,11 @@ STRUCTURE = {
     "terms": ({"keyTerms": "LiveKit"}, "keyTerms"),
     "term": ({"glossary": ["ok", ""]}, "glossary.1"),
     "role": ({"roles": {"u1": "king"}}, "roles.u1"),
+    "summary": ({"summary": True}, "summary"),
+    "template": ({"summary": {"template": "../secrets"}}, "summary.template"),
+    "redact": ({"summary": {"redact": "yes"}}, "summary.redact"),
+    "destination": ({"summary": {"deliver": ["https://elsewhere"]}}, "summary.deliver.0"),
+    "summary-key": ({"summary": {"webhook": "https://elsewhere"}}, "summary.webhook"),
 }
 SMUGGLED = ["api_key", "base_url", "webhook", "deliver", "plugin", "store", "__class__"]
 
@@ -388,6 +402,8 @@ def validator() -> Draft202012Validator:
         {"agents": {"transcriber": True, "metadata": False, "not-installed": False}},
         {"agents": {"transcriber": {"engine": "deepgram/nova-3", "words": ["Élysée"]}}},
         {"agents": {"minutes": {"template": "short"}}},
+        {"summary": {"template": "stand-up", "language": "fr", "redact": True, "deliver": ["crm"]}},
+        {"summary": None},
         {"language": "fr-CA", "keyTerms": ["Opus"], "roles": {"u1": "owner"}},
     ],
 )

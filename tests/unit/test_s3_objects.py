@@ -31,7 +31,7 @@ class MemoryBucket(S3Bucket):
         self.asked = 0
         self._honours = honours
 
-    async def create(self, key: str, body: bytes) -> bool:
+    async def create(self, key: str, body: bytes, *, content_type: str = "") -> bool:
         self.asked += 1
         if self._honours and key in self.objects:
             return False

@@ -19,7 +19,7 @@ from pipelines.transcript.journal import read_journal
 from pipelines.transcript.ledger import Ledger
 from pipelines.transcript.line import Line
 from pipelines.transcript.recovery import recover
-from pipelines.transcript.seal import close_meeting, seal
+from pipelines.transcript.seal import SUMMARY_STATE, close_meeting, seal
 from pipelines.transcript.stores.files import FilesStore
 from pipelines.transcript.stores.left_alone import FAILURES
 from pipelines.transcript.stores.store import Store
@@ -141,6 +141,33 @@ async def test_a_living_writers_meeting_is_left_alone(journal_dir: Path, store: 
     await recover(journal_dir, [store], is_open=is_over)
     assert await store.seals("m") == {}
     ledger.release()
+
+
+@pytest.mark.parametrize(
+    ("later", "wanted"),
+    [
+        pytest.param([], {"template": "decisions"}, id="as the meeting began"),
+        pytest.param([{"deliver": ["crm"]}], {"deliver": ["crm"]}, id="changed since"),
+        pytest.param([{"deliver": ["crm"]}, {}], None, id="taken back"),
+    ],
+)
+async def test_what_metadata_wants_of_the_summary_is_kept_beside_the_transcript(
+    journal_dir: Path,
+    store: FilesStore,
+    later: Sequence[Mapping[str, object]],
+    wanted: Mapping[str, object] | None,
+) -> None:
+    ledger = await speak(journal_dir, store, "a")
+    again = {"room": "r", "room_sid": "RM_1", "started_at": 1000.0}
+    ledger.append("opened", {**again, "summary": {"template": "decisions"}}, at=1003.0)
+    for summary in later:
+        ledger.append("state", {"key": SUMMARY_STATE, "value": summary}, at=1004.0)
+    ledger.append("state", {"key": "plugin/summary", "value": "its own"}, at=1004.0)
+    ledger.append("ended", {}, at=1005.0)
+    ledger.release()
+    await recover(journal_dir, [store], is_open=is_over)
+    kept = store.directory("m") / "seal-1" / "wanted.json"
+    assert (json.loads(kept.read_text()) if kept.exists() else None) == wanted
 
 
 async def test_two_epochs_are_one_transcript(journal_dir: Path, store: FilesStore) -> None:

@@ -1,179 +1,150 @@
-"""Which open rooms get their agent by the sweep, over leases in memory and a double of LiveKit."""
+"""Who looks at all meetings: what is wrong with one keeps nobody from the others."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
+from pathlib import Path
 
 import pytest
 
-from agents import sweep
-from agents.livekit_api import OURS
-from agents.registry import load_specs
-from agents.room_state import room_key
-from agents.sweep import Sweep
-from pipelines.la_suite import TRANSCRIBER
-from pipelines.lease import Tombstone
-from pipelines.settings import Settings
-from pipelines.testing.memory_leases import MemoryLeases
-from tests.unit.livekit_double import LiveKit, stand_in
+from pipelines.post_meeting.artefacts import FilesArtefacts
+from pipelines.post_meeting.pending import Pending
+from pipelines.post_meeting.retry import retry
+from pipelines.post_meeting.status import read_status
+from pipelines.post_meeting.sweep import Nudge, ready_steps
+from pipelines.post_meeting.work import Failure
+from pipelines.transcript.paths import Sealed
+from tests.unit.sealed_desk import SEALED, Desk
 
-NAME = "greffier"
-ASKS = json.dumps({"agents": {"metadata": True}})
-KEY = room_key("weekly", NAME, "")
+OTHER = Sealed("a-broken-one", 1)
 
 
 @pytest.fixture
-def leases() -> MemoryLeases:
-    return MemoryLeases(time.monotonic)
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def names(nudges: list[Nudge]) -> list[tuple[Sealed, str]]:
+    return [(nudge.sealed, nudge.step.name) for nudge in nudges]
 
 
 @pytest.fixture
-def livekit(monkeypatch: pytest.MonkeyPatch) -> LiveKit:
-    livekit = LiveKit()
-    stand_in(monkeypatch, livekit, "agents.sweep")
-    return livekit
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have OTHER's directory raise what no layer knows, with something that was said."""
+    real = FilesArtefacts.names
+
+    async def listed(artefacts: FilesArtefacts) -> frozenset[str]:
+        if artefacts.directory.parent.name == OTHER.key:
+            raise ValueError("what Ada said")
+        return await real(artefacts)
+
+    monkeypatch.setattr(FilesArtefacts, "names", listed)
 
 
-def sweeping(leases: MemoryLeases, **settings: object) -> Sweep:
-    return Sweep(Settings(agent_name=NAME, **settings), load_specs(), leases)  # type: ignore[arg-type] # a table
-
-
-def made(livekit: LiveKit, room: str = "weekly") -> list[tuple[str, dict[str, str]]]:
-    """Metadata and attributes of the dispatches that we made."""
-    return [
-        (one.metadata, dict(one.attributes))
-        for one in livekit.dispatches[room]
-        if OURS in one.attributes
-    ]
-
-
-async def buried(leases: MemoryLeases, kind: Tombstone) -> None:
-    await leases.claim(KEY, holder="AJ_1", epoch=7, ttl=3.0, state={})
-    await leases.release(KEY, epoch=7, tombstone=kind, sid="RM_1")
-
-
-async def test_a_room_whose_metadata_asks_gets_its_agent_and_any_other_does_not(
-    leases: MemoryLeases, livekit: LiveKit
+@pytest.mark.usefixtures("broken")
+async def test_a_sweep_finds_the_steps_of_the_others(
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    livekit.open("weekly", metadata=ASKS)
-    livekit.open("other")
-    await sweeping(leases).look()
-    assert made(livekit) == [("", {OURS: ""})]
-    assert made(livekit, "other") == []
+    for sealed in (OTHER, SEALED):
+        await desk.seal(sealed)
+    found = await ready_steps(desk.pending, desk.runner(), desk.leases, seconds=5)
+    assert names(found) == [(SEALED, "align")]
+    assert "Ada" not in "".join(str(vars(one)) for one in caplog.records)
 
 
-async def test_a_dispatch_that_livekit_dropped_is_made_good_and_remains_the_first(
-    leases: MemoryLeases, livekit: LiveKit
+@pytest.mark.usefixtures("broken")
+async def test_status_shows_the_others_and_says_which_can_not_be_read(desk: Desk) -> None:
+    for sealed in (OTHER, SEALED):
+        await desk.seal(sealed)
+    unreadable, *others = await read_status(desk.work)
+    assert (unreadable.meeting, unreadable.state) == (OTHER.key, "unreadable")
+    assert unreadable.message == "ValueError"
+    assert {one.meeting for one in others} == {SEALED.key}
+
+
+@pytest.mark.usefixtures("broken")
+async def test_a_retry_of_all_tries_the_others(desk: Desk) -> None:
+    for sealed in (OTHER, SEALED):
+        await desk.seal(sealed)
+        await desk.give_up("align", sealed)
+        await desk.pending.give_up(sealed)
+    done = await retry(desk.work, None)
+    assert done.again == [SEALED]
+    assert done.refused == [f"{OTHER.marker}: ValueError"]
+
+
+async def test_a_sweep_ends_in_time_with_what_it_has_found(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    livekit.open("weekly")
-    first = livekit.ask("weekly", NAME, "m")
-    livekit.ask("weekly", NAME, "later", age=30.0)
-    await sweeping(leases).look()
-    assert made(livekit) == [("m", {OURS: first.id})]
+    real = FilesArtefacts.names
+
+    async def hang(artefacts: FilesArtefacts) -> frozenset[str]:
+        if artefacts.directory.parent.name == OTHER.key:
+            await asyncio.sleep(60)
+        return await real(artefacts)
+
+    monkeypatch.setattr(FilesArtefacts, "names", hang)
+    for sealed in (OTHER, SEALED):
+        await desk.seal(sealed)
+    async with asyncio.timeout(20):
+        found = await ready_steps(desk.pending, desk.runner(), desk.leases, seconds=1)
+    assert names(found) == [(SEALED, "align")]
 
 
-async def test_each_sweep_makes_its_own_dispatch_anew_and_leaves_one(
-    leases: MemoryLeases, livekit: LiveKit
+async def test_a_look_reads_no_transcript_while_a_recording_may_be_heard(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    livekit.open("weekly")
-    livekit.ask("weekly", NAME)
-    livekit.ask("weekly", NAME, attributes={OURS: "AD_1"}, age=30.0)
-    await sweeping(leases).look()
-    assert [one.id for one in livekit.dispatches["weekly"]] == ["AD_1", "AD_3"]
+    read: list[str] = []
+    real = FilesArtefacts.read
+
+    async def note(artefacts: FilesArtefacts, name: str) -> bytes | None:
+        read.append(name)
+        return await real(artefacts, name)
+
+    await desk.seal()
+    await desk.artefacts.put("source.json", b"{}")
+    monkeypatch.setattr(FilesArtefacts, "read", note)
+    assert await desk.runner().look(SEALED)
+    assert read == ["wanted.json"]
 
 
-async def test_a_dispatch_for_another_agent_is_not_ours_to_make_good(
-    leases: MemoryLeases, livekit: LiveKit
+async def test_a_step_that_was_given_up_is_tried_again_while_another_waits(desk: Desk) -> None:
+    await desk.seal(deliver=("mail", "hook"))
+    await desk.artefacts.put("source.json", b"{}")
+    waits = Failure(1, "engine_unavailable", "it is away", at=desk.now, due=desk.now + 60)
+    await desk.artefacts.put("failures/align.json", waits.encode())
+    await desk.give_up("transcribe")
+    done = await retry(desk.work, {SEALED.key})
+    assert (done.again, done.refused) == ([SEALED], [])
+    assert await desk.failure("transcribe") is None
+    assert await desk.failure("align") == waits
+
+
+async def test_a_recording_is_not_tried_again_once_the_minutes_are_made_without_it(
+    desk: Desk,
 ) -> None:
-    livekit.open("weekly", metadata=ASKS)
-    livekit.ask("weekly", "another")
-    await sweeping(leases).look()
-    assert made(livekit) == []
+    await desk.seal()
+    await desk.artefacts.put("source.json", b"{}")
+    await desk.artefacts.put("aligned.json", b"{}")
+    await desk.give_up("transcribe")
+    done = await retry(desk.work, None)
+    assert done.again == []
+    assert "transcribe comes too late" in done.refused[0]
+    assert await desk.failure("transcribe") is not None
 
 
-async def test_a_room_that_somebody_holds_is_served(leases: MemoryLeases, livekit: LiveKit) -> None:
-    livekit.open("weekly", metadata=ASKS)
-    await leases.claim(KEY, holder="AJ_1", epoch=7, ttl=3.0, state={})
-    await sweeping(leases).look()
-    assert made(livekit) == []
-
-
-async def test_a_recording_that_somebody_holds_is_served(
-    leases: MemoryLeases, livekit: LiveKit
+async def test_a_meeting_that_is_asked_for_while_it_is_given_up_is_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording = "7f3c2f0e-6b1d-4d58-9a53-0c5b1f6b7a11"
-    livekit.open("weekly")
-    livekit.ask("weekly", NAME, recording)
-    key = room_key("weekly", NAME, recording)
-    await leases.claim(key, holder="AJ_1", epoch=7, ttl=3.0, state={})
-    await sweeping(leases).look()
-    assert made(livekit) == []
+    real = Pending.give_up
 
+    async def give_up(pending: Pending, sealed: Sealed) -> None:
+        assert (await retry(desk.work, None)).again == [SEALED]
+        await real(pending, sealed)
 
-@pytest.mark.parametrize("kind", ["withdrawn", "switched-off"])
-async def test_a_room_whose_agent_was_stopped_gets_none(
-    leases: MemoryLeases, livekit: LiveKit, kind: Tombstone
-) -> None:
-    livekit.open("weekly", metadata=ASKS)
-    await buried(leases, kind)
-    await sweeping(leases).look()
-    assert made(livekit) == []
-
-
-async def test_whoever_comes_into_a_room_that_all_had_left_is_served(
-    leases: MemoryLeases, livekit: LiveKit
-) -> None:
-    livekit.open("weekly", metadata=ASKS, people=0)
-    await buried(leases, "empty")
-    sweeper = sweeping(leases)
-    await sweeper.look()
-    assert made(livekit) == []
-    livekit.open("weekly", metadata=ASKS)
-    await leases.nudge("weekly")
-    await sweeper.look()
-    assert len(made(livekit)) == 1
-    assert await leases.tombstone(KEY, "RM_1") is None
-
-
-async def test_an_agent_that_may_be_on_its_way_is_waited_for_whatever_is_nudged_meanwhile(
-    leases: MemoryLeases, livekit: LiveKit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep, "SOON", 0.05)
-    livekit.open("weekly")
-    asked = livekit.ask("weekly", NAME, age=1.0)
-    sweeper = sweeping(leases)
-    await sweeper.look()
-    assert made(livekit) == []
-    await leases.nudge("other")
-    await sweeper.look()
-    asked.state.created_at -= int(60e9)
-    await asyncio.sleep(0.06)
-    await sweeper.look()
-    assert len(made(livekit)) == 1
-
-
-async def test_rooms_that_ask_for_nobody_take_turns(
-    leases: MemoryLeases, livekit: LiveKit, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep, "OTHERS", 2)
-    for number in range(6):
-        livekit.open(f"room-{number}", sid=f"RM_{number}")
-        livekit.ask(f"room-{number}", NAME)
-    sweeper = sweeping(leases, sweep_interval=0.01)
-    served = []
-    for _ in range(3):
-        await sweeper.look()
-        served.append(sum(bool(made(livekit, room)) for room in livekit.rooms))
-        await asyncio.sleep(0.02)
-    assert served == [2, 4, 6]
-
-
-async def test_under_la_suite_s_names_nobody_is_dispatched(
-    leases: MemoryLeases, livekit: LiveKit
-) -> None:
-    livekit.open("weekly", metadata=ASKS)
-    livekit.ask("weekly", TRANSCRIBER)
-    await Sweep(Settings(agent_name=TRANSCRIBER), load_specs(), leases).look()
-    assert made(livekit) == []
+    await desk.seal()
+    monkeypatch.setattr(Pending, "give_up", give_up)
+    await desk.give_up("align")
+    await desk.runner().settle(SEALED)
+    assert await desk.pending.sealed() == [SEALED]
+    assert await desk.failure("align") is None

@@ -5,6 +5,7 @@
     <meeting key>/lines/<epoch>.jsonl      every line, appended and synced
     <meeting key>/seal-<n>/transcript.*    the artefacts of the n-th seal
     <meeting key>/seal-<n>/seal.json       what the seal covers
+    .pending/<meeting key>.<n>             a seal of which more is to be made (minutes)
 
 The directory of a seal appears whole, by rename, or not at all.
 """
@@ -25,20 +26,26 @@ from pipelines.errors import StoreError
 from pipelines.failpoints import failpoint
 from pipelines.transcript.journal import read_journal, sync_directory
 from pipelines.transcript.line import Line, distinct
-from pipelines.transcript.paths import meeting_key
+from pipelines.transcript.paths import PENDING, Sealed, meeting_key
 
 _TAIL: Final = 1 << 20
 """Bytes read to find the last whole line; a line is shorter (see ``ledger.MAX_LINE``)."""
 
 
 class FilesStore:
-    """Keeps lines in files below ``root``; safe for several processes of one machine."""
+    """Keeps lines in files below ``root``; safe for several processes of one machine.
+
+    Args:
+        root: Directory of all meetings.
+        leaves_work: Mark each new seal as work to do, for ``pipelines.post_meeting``.
+    """
 
     name = "files"
     reads_back = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, leaves_work: bool = False) -> None:
         self._root = root
+        self._leaves_work = leaves_work
 
     def directory(self, meeting: str) -> Path:
         """Return the meeting's directory; it need not exist."""
@@ -120,12 +127,21 @@ class FilesStore:
                 unfinished.mkdir()
                 for name, text in {**files, "seal.json": seal}.items():
                     _write_synced(unfinished / name, text)
+                if self._leaves_work:
+                    # Before the seal: one without its marker would never be looked at.
+                    self._mark(Sealed(final.parent.name, number))
                 failpoint("seal")
                 unfinished.rename(final)
                 sync_directory(final.parent)
         except OSError as error:
             raise StoreError(f"files store: {error}") from error
         return final
+
+    def _mark(self, sealed: Sealed) -> None:
+        marker = self._root / PENDING / sealed.marker
+        _make_directory(marker.parent)
+        marker.touch()
+        sync_directory(marker.parent)
 
 
 def _make_directory(directory: Path) -> None:

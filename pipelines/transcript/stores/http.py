@@ -7,24 +7,21 @@ read back in pages. Both are signed as Standard Webhooks 1.0.0 says
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic import SecretStr
-from standardwebhooks import Webhook
 from yarl import URL
 
-from pipelines.errors import SettingsError
 from pipelines.transcript.line import Line, TornLineError, distinct
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.address import StoreAddress
 from pipelines.transcript.stores.http_session import HttpSession, HttpStoreError
+from pipelines.webhook_key import open_webhook, signed
 
 LONGEST_BODY: Final = 1_000_000
 """Bytes of a batch: less than nginx and aiohttp take by default. A longer line goes alone."""
@@ -35,8 +32,6 @@ PAGE: Final = 500
 LONGEST_PAGE: Final = 16 * 1024 * 1024
 """Bytes of a page; the receiver ends one before that, however few lines it has."""
 
-_PREFIX: Final = "whsec_"
-_KEY_BYTES: Final = (24, 64)  # least and most, by the specification
 _FIXES: Final[Mapping[int, str]] = {
     HTTPStatus.BAD_REQUEST: "let the server take what docs/store.openapi.yaml says",
     HTTPStatus.UNAUTHORIZED: "set GREFFIER_STORE_SECRET to the server's, and both clocks by NTP",
@@ -62,7 +57,7 @@ class HttpStore:
         self.name = address.name
         self._address = address
         self._url = URL(address.url).with_fragment(None)
-        self._webhook = _webhook(secret)
+        self._webhook = open_webhook(secret, setting="GREFFIER_STORE_SECRET")
         self._session = HttpSession(address, _FIXES)
 
     async def append(self, meeting: str, lines: Sequence[Line]) -> None:
@@ -72,7 +67,7 @@ class HttpStore:
             # Without full stops, which part what is signed: the meeting's id is not ours.
             message = f"{meeting_key(meeting)}_{lines[0].epoch}_{first}-{last}"
             headers = {
-                **self._signed(message, body.decode()),
+                **signed(self._webhook, message, body.decode()),
                 "content-type": "application/json",
             }
             await self._session.ask("POST", self._url, headers=headers, body=body)
@@ -102,7 +97,7 @@ class HttpStore:
         url = URL(f"{self._url.with_query(None)}?{query}", encoded=True)
         # A JSON string, because the libraries for receivers parse what they verify; and no batch
         # is one, so that neither signature serves for the other.
-        headers = self._signed(f"read_{secrets.token_hex(16)}", f'"{query}"')
+        headers = signed(self._webhook, f"read_{secrets.token_hex(16)}", f'"{query}"')
         answer = await self._session.ask("GET", url, headers=headers, longest=LONGEST_PAGE)
         if not answer.whole:
             raise self._broken(f"a page is longer than {LONGEST_PAGE:,} bytes")
@@ -115,14 +110,6 @@ class HttpStore:
         if following is not None and following <= after:
             raise self._broken("a page does not lead on")
         return lines, following
-
-    def _signed(self, message: str, payload: str) -> dict[str, str]:
-        now = datetime.now(UTC)
-        return {
-            "webhook-id": message,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(message, now, payload),
-        }
 
     def _broken(self, what: str) -> HttpStoreError:
         return HttpStoreError(self._address, what, "correct the server, or the address")
@@ -170,20 +157,3 @@ def _key(cursor: str | None) -> tuple[int, int] | None:
         return None
     epoch, _, sequence = cursor.partition(".")
     return int(epoch), int(sequence)
-
-
-def _webhook(secret: SecretStr) -> Webhook:
-    # Not left to the library: it takes what is no base64 for a short key, or for none.
-    text = secret.get_secret_value()
-    encoded = text.removeprefix(_PREFIX).rstrip("=")
-    try:
-        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except ValueError:
-        key = b""
-    least, most = _KEY_BYTES
-    if not text.startswith(_PREFIX) or not least <= len(key) <= most:
-        raise SettingsError(
-            f"GREFFIER_STORE_SECRET must be `{_PREFIX}` and a base64 key of {least} to {most} "
-            f'bytes, as in `echo "{_PREFIX}$(openssl rand -base64 32)"`'
-        )
-    return Webhook(key)

@@ -49,7 +49,7 @@ def open_stores(settings: Settings) -> Stores:
     """Return the stores; none connects before it is used."""
     opened = [(address, open_store(address, settings)) for address in settings.stores]
     return Stores(
-        files=FilesStore(settings.store_dir),
+        files=FilesStore(settings.store_dir, leaves_work=settings.after != "off"),
         others=[BoundedStore(store, settings.store_timeout) for _, store in opened],
         redis=next(
             # Its class is not imported here, see open_store.

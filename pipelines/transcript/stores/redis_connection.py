@@ -110,7 +110,7 @@ def open_redis(address: StoreAddress, *, setting: str = "GREFFIER_STORES") -> Re
         )
         # Connects to nothing, but an option that there is not comes to light now.
         client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # library's
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RedisError) as error:  # the last: what it can't make of TLS
         raise SettingsError(f"{setting}: {address}: {error}") from None
     return client
 

@@ -57,7 +57,9 @@ class S3Place:
     setting: str = "GREFFIER_STORES"
 
     @classmethod
-    def of(cls, address: StoreAddress, access: S3Access) -> Self:
+    def of(
+        cls, address: StoreAddress, access: S3Access, *, setting: str = "GREFFIER_STORES"
+    ) -> Self:
         """Read ``s3://bucket/prefix?endpoint=...&region=...``; what it says wins over ``access``.
 
         Raises:
@@ -66,13 +68,13 @@ class S3Place:
         parts = urlsplit(address.url)
         if "@" in parts.netloc:
             raise SettingsError(
-                f"GREFFIER_STORES: {address} holds a key; set GREFFIER_S3_ACCESS_KEY and "
+                f"{setting}: {address} holds a key; set GREFFIER_S3_ACCESS_KEY and "
                 "GREFFIER_S3_SECRET_KEY instead"
             )
         options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         if unknown := sorted(options.keys() - _OPTIONS):
             raise SettingsError(
-                f"GREFFIER_STORES: {address} has an option {unknown[0]!r}; there are "
+                f"{setting}: {address} has an option {unknown[0]!r}; there are "
                 f"{', '.join(sorted(_OPTIONS))}"
             )
         prefix = parts.path.strip("/")
@@ -84,6 +86,7 @@ class S3Place:
                 endpoint=options.get("endpoint", access.endpoint),
                 region=options.get("region", access.region),
             ),
+            setting=setting,
         )
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import cache
 from http import HTTPStatus
@@ -136,10 +136,10 @@ class S3Bucket:
             self._can_create = not ignored
         return self._can_create
 
-    async def create(self, key: str, body: bytes) -> bool:
+    async def create(self, key: str, body: bytes, *, content_type: str = _LINES) -> bool:
         """Put a new object whole; False, and nothing changes, where there is one of that key."""
         try:
-            await self._put(key, body, _LINES, IfNoneMatch="*")
+            await self._put(key, body, content_type, IfNoneMatch="*")
         except _ObjectExistsError:
             return False
         return True
@@ -160,6 +160,24 @@ class S3Bucket:
                 raise
             async with answer["Body"] as body:
                 return bytes(await body.read())
+
+    async def stream(self, key: str, piece: int) -> AsyncGenerator[bytes, None]:
+        """Iterate over an object's bytes as they come, at most ``piece`` at a time.
+
+        Raises:
+            KeyError: There is no such object.
+        """
+        client = await self._open()
+        with self._explained():
+            try:
+                answer = await client.get_object(Bucket=self._place.bucket, Key=self._full(key))
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                    raise KeyError(key) from None
+                raise
+            async with answer["Body"] as body:
+                while data := await body.read(piece):
+                    yield bytes(data)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with ``prefix``, in order."""

@@ -1,0 +1,1 @@
+"""The minutes on their way to those who asked for them."""

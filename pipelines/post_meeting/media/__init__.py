@@ -1,0 +1,1 @@
+"""A recording from wherever it is, in whatever container, to samples."""

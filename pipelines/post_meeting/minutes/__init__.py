@@ -1,0 +1,1 @@
+"""The minutes of a meeting: its summary and its transcript in one document that people read."""

@@ -1,0 +1,1 @@
+"""LiveKit's webhooks: what it tells of its rooms."""
