@@ -16,6 +16,7 @@ import typer
 from livekit.agents import AgentServer, WorkerPermissions
 from pydantic import SecretStr
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from agents import shutdown
@@ -29,8 +30,14 @@ from agents.livekit_compat import run_worker
 from agents.metrics_endpoint import serve_metrics
 from agents.recovery import Recovery
 from agents.registry import load_specs
-from agents.status import print_status, read_status, status_json
-from pipelines.errors import GreffierError
+from agents.status import (
+    WaitingRoom,
+    print_status,
+    read_status,
+    read_waiting,
+    status_json,
+)
+from pipelines.errors import GreffierError, LeaseError
 from pipelines.leases.open_leases import open_leases
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
@@ -81,16 +88,17 @@ def doctor() -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Print what the journals here hold and what each store lacks; from the files alone."""
+    """Print what the journals here hold, what each store lacks and which rooms wait."""
     settings = _settings()
     try:
         journals = read_status(settings)
+        waiting = asyncio.run(_waiting(settings))
     except GreffierError as error:
         _fail(str(error))
     if as_json:
-        typer.echo(status_json(journals))
+        typer.echo(status_json(journals, waiting))
     else:
-        print_status(settings, journals)
+        print_status(settings, journals, waiting or ())
 
 
 def build_server(settings: Settings, *, metrics_directory: Path | None = None) -> AgentServer:
@@ -173,6 +181,18 @@ def _serve(*, dev: bool) -> None:
             run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
     except GreffierError as error:
         _fail(str(error))
+
+
+async def _waiting(settings: Settings) -> list[WaitingRoom] | None:
+    leases = open_leases(settings)
+    try:
+        return await read_waiting(leases, settings.agent_name)
+    except LeaseError as error:  # The journals can be read all the same.
+        warning = f"[yellow]not known which rooms wait:[/yellow] {escape(str(error))}"
+        Console(stderr=True).print(warning, highlight=False, soft_wrap=True)
+        return None
+    finally:
+        await leases.aclose()
 
 
 def _settings() -> Settings:

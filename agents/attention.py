@@ -107,12 +107,18 @@ class Attention:
         """Take that somebody of :meth:`ask_again` is heard, or has left."""
         self._unheard.pop(listener, None)
 
-    @property
-    def missing_since(self) -> float | None:
-        """Since when no audio comes of somebody's open microphone, Unix seconds; else None."""
+    def missing_since(self, oldest: float) -> float | None:
+        """Return since when no audio comes of somebody's open microphone, Unix seconds; else None.
+
+        Args:
+            oldest: A single microphone that is missing for longer is passed over, Unix seconds.
+        """
         since = [listener.missing_since for listener in self._listeners.values()]
-        since += [self._cut_off_at, *self._unheard.values()]
-        return min((at for at in since if at is not None), default=None)
+        since += self._unheard.values()
+        missing = [at for at in since if at is not None and at >= oldest]
+        if self._cut_off_at is not None:  # Nobody is heard.
+            missing.append(self._cut_off_at)
+        return min(missing, default=None)
 
     def speaking_now(self) -> list[Listener]:
         """Return the listeners of everyone whose microphone is open, subscribed or not yet."""

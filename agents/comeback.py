@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -35,6 +36,12 @@ _FAILURES: Final = (LeaseError, api.TwirpError, aiohttp.ClientError, TimeoutErro
 
 DRAINING: Final = 0.1
 """Seconds between two looks whether the worker is told to end."""
+
+NOT_ASKED: Final = 2.0
+"""Seconds until a hand-over is tried again that could not be asked for."""
+
+NOBODY_CAME: Final = (15.0, 30.0, 60.0)
+"""Seconds until a hand-over is tried again, by how often it was; then the last."""
 
 
 class Comeback:
@@ -91,7 +98,7 @@ class Comeback:
         try:
             lease = await self._leases.read(key)
             # One that ended in good order has let go of its room.
-            if lease and lease.holder == closed.job.id:
+            if lease and closed.job.id in _serving(lease):
                 await self._replacement.see_to(lease, died=True, metadata=closed.job.metadata)
         except _FAILURES as error:
             # The watcher finds its lease expired.
@@ -105,15 +112,37 @@ class Comeback:
         """Have other workers take this one's rooms over, once it is told to end."""
         while not self._server.draining:  # noqa: ASYNC110 - LiveKit's worker tells nobody
             await asyncio.sleep(DRAINING)
-        for info in self._server.active_jobs:
-            room = info.job.room.name
-            try:
-                lease = await self._leases.read(self._key(info.job, info.accept_arguments))
-                if lease and lease.holder == info.job.id:
-                    await self._replacement.hand_over(lease, metadata=info.job.metadata)
-            except _FAILURES as error:
-                # The job goes on until the meeting or the worker's patience ends.
-                log.warning("room not handed over", extra={"room": room, "cause": repr(error)})
+        clock = asyncio.get_running_loop().time
+        due: dict[str, float] = {}
+        tries: Counter[str] = Counter()
+        while True:  # A job that was accepted before may begin now; whoever can take one may come.
+            for info in self._server.active_jobs:
+                job = info.job
+                if clock() < due.get(job.id, 0.0):
+                    continue
+                pause = NOBODY_CAME[min(tries[job.id], len(NOBODY_CAME) - 1)]
+                if await self._hand_over(job, self._key(job, info.accept_arguments)):
+                    tries[job.id] += 1
+                else:
+                    pause = NOT_ASKED
+                due[job.id] = clock() + pause
+            await asyncio.sleep(DRAINING)
+
+    async def _hand_over(self, job: Job, key: LeaseKey) -> bool:
+        """Have the room of a job handed over; return whether that could be asked for."""
+        try:
+            lease = await self._leases.read(key)
+            if lease and lease.holder == job.id:
+                await self._replacement.hand_over(lease, metadata=job.metadata)
+        except _FAILURES as error:
+            # The job goes on until the meeting or the worker's patience ends.
+            fields = {"room": job.room.name, "cause": repr(error)}
+            log.warning("room not handed over, next try soon", extra=fields)
+            return False
+        except Exception:
+            # One room's trouble is not that of the others.
+            log.exception("room not handed over", extra={"room": job.room.name})
+        return True
 
     async def _silent(self, lease: Lease) -> bool:
         """See to a room whose lease is expired; return whether its job is replaced now.
@@ -154,3 +183,8 @@ class Comeback:
     def _key(self, job: Job, accepted: JobAcceptArguments) -> LeaseKey:
         job_key = (accepted.attributes or {}).get(JOB_KEY, "")
         return room_key(job.room.name, self._settings.agent_name, job_key)
+
+
+def _serving(lease: Lease) -> set[str]:
+    """Return the id of the job that serves, also if it is to hand over and nobody has come."""
+    return {lease.holder or RoomState.of(lease.state).handover} - {""}

@@ -17,7 +17,7 @@ from livekit.protocol.agent import Job
 from agents.answer import Accept, Claim, Refuse, answer
 from agents.identity import EPOCH, JOB_KEY, identity_of
 from agents.livekit_api import OURS, asked_first, open_api
-from agents.meeting_id import meeting_to_serve
+from agents.meeting_id import meeting_of, meeting_to_serve, note_meeting, noted_meeting
 from agents.plugin import AgentSpec
 from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
 from agents.room_state import RoomState, room_key, succeed
@@ -107,8 +107,8 @@ class Dispatcher:
         self, job: Job, room_settings: RoomSettings, claim: Claim, ahead: set[Claim]
     ) -> tuple[Accept | Refuse, _Hold | None]:
         key = room_key(job.room.name, claim.agent_name, claim.job_key)
-        present, (asked, lease) = await asyncio.gather(
-            self._present(job.room.name), self._lease(key)
+        present, (asked, lease, noted) = await asyncio.gather(
+            self._present(job.room.name), self._lease(key, job.room.sid)
         )
         before = RoomState.of(lease.state) if lease else None
         last = (
@@ -116,7 +116,9 @@ class Dispatcher:
             if before and lease
             else None
         )
-        meeting = await meeting_to_serve(job, self._settings, room_settings, last, self._files)
+        meeting = await meeting_to_serve(
+            job, self._settings, room_settings, last, self._files, noted=noted
+        )
         journals = journals_of(self._settings.journal_dir, meeting)
         decision = answer(
             claim,
@@ -141,10 +143,11 @@ class Dispatcher:
             metadata=job.metadata,
             identity=decision.identity,
         )
-        return await self._hold(key, job, state, decision)
+        goes_on = meeting not in {meeting_of(job, room_settings), noted}
+        return await self._hold(key, job, state, decision, note=goes_on)
 
     async def _hold(
-        self, key: LeaseKey, job: Job, state: RoomState, decision: Accept
+        self, key: LeaseKey, job: Job, state: RoomState, decision: Accept, *, note: bool
     ) -> tuple[Accept | Refuse, _Hold | None]:
         """Claim the lease, whoever else is on the way to it."""
         try:
@@ -160,6 +163,8 @@ class Dispatcher:
                     tombstone := await self._leases.tombstone(key, job.room.sid)
                 ):  # Somebody has changed their mind.
                     await self._leases.clear_tombstone(key, job.room.sid, tombstone)
+                if note:
+                    await note_meeting(self._leases, key, job.room.sid, state.meeting)
         except HeldError:
             return Refuse("a job serves the room under this name already"), None
         except (LeaseError, TimeoutError) as error:
@@ -199,15 +204,18 @@ class Dispatcher:
                 attributes={EPOCH: str(decision.epoch), JOB_KEY: claim.job_key},
             )
 
-    async def _lease(self, key: LeaseKey) -> tuple[bool, Lease | None]:
-        """Return whether the lease could be asked for, and the lease."""
+    async def _lease(self, key: LeaseKey, sid: str) -> tuple[bool, Lease | None, str]:
+        """Return whether the lease could be asked for, the lease, and the meeting that is noted."""
         try:
             async with asyncio.timeout(CLAIM_TIMEOUT):
-                return True, await self._leases.read(key)
+                lease, noted = await asyncio.gather(
+                    self._leases.read(key), noted_meeting(self._leases, key, sid)
+                )
+                return True, lease, noted
         except (LeaseError, TimeoutError) as error:
             # Not knowing is no reason to leave a room without its agent.
             log.warning("lease not read", extra={"room": key.parts[0], "cause": repr(error)})
-            return False, None
+            return False, None, ""
 
     def _running(self, present: Collection[str] | None) -> set[Claim]:
         """Return what this worker's jobs serve: one that has left its room is only ending."""

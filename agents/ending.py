@@ -20,6 +20,7 @@ class Ending(Enum):
     EMPTY = "nobody is in the room"
     WITHDRAWN = "the first dispatch is deleted"
     REMOVED = "somebody removed the agent from the room"
+    DROPPED = "the job's own dispatch is deleted, and the first one is not"
     WORKER = "the worker ends"
     HANDED_OVER = "another worker's job serves the room now"
     CUT_OFF = "the connection to LiveKit is lost"
@@ -27,14 +28,22 @@ class Ending(Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the meeting is over as far as this job goes: it is sealed, its lease let go."""
-        return self not in {Ending.HANDED_OVER, Ending.CUT_OFF, Ending.FENCED}
+        """Whether the meeting is over: it is sealed, its lease let go.
+
+        Else it goes on in the next epoch. Where nobody has taken the lease yet, it expires, and a
+        worker that sees it does.
+        """
+        return self not in _GOES_ON
 
     @property
     def tombstone(self) -> Tombstone | None:
         """Why nobody is to serve the room again."""
         return _TOMBSTONES.get(self)
 
+
+_GOES_ON: Final = frozenset(
+    {Ending.DROPPED, Ending.WORKER, Ending.HANDED_OVER, Ending.CUT_OFF, Ending.FENCED}
+)
 
 _TOMBSTONES: Final[dict[Ending, Tombstone]] = {
     Ending.EMPTY: "empty",
@@ -52,11 +61,3 @@ def disconnected(reason: int) -> Ending:
     if reason == rtc.DisconnectReason.PARTICIPANT_REMOVED:
         return Ending.REMOVED
     return Ending.CUT_OFF
-
-
-def may_be_superseded(ending: Ending, *, ours: bool) -> bool:
-    """Tell whether an ending may be a successor's doing, where the leases can't tell.
-
-    A successor puts this job out of the room, and deletes its dispatch if that is ``ours``.
-    """
-    return ending is Ending.REMOVED or (ending is Ending.WITHDRAWN and ours)

@@ -83,21 +83,35 @@ async def until_withdrawn(livekit: api.LiveKitAPI, *, room: str, sid: str, dispa
         await asyncio.sleep(INTERVAL)
 
 
-async def ended_by(settings: Settings, job: Job) -> Ending:
-    """Return why LiveKit, or the worker, ends a job that did not ask for it."""
+async def ended_by(settings: Settings, job: Job, *, first: str) -> Ending:
+    """Return why LiveKit, or the worker, ends a job that did not ask for it.
+
+    Args:
+        settings: The process's settings.
+        job: The job.
+        first: Id of the dispatch that asked first; empty where nobody but us has asked.
+    """
+    room = job.room.name
     try:
         async with asyncio.timeout(TIMEOUT), open_api(settings) as livekit:
-            if not await is_room_open(livekit, job.room.name, job.room.sid):
+            if not await is_room_open(livekit, room, job.room.sid):
                 return Ending.OVER
-            if not await is_dispatched(livekit, job.room.name, job.dispatch_id):
+            if first and not await is_dispatched(livekit, room, first):
                 return Ending.WITHDRAWN
+            if not await is_dispatched(livekit, room, job.dispatch_id):
+                return Ending.DROPPED
     except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
         log.warning("own dispatch not looked for", extra={"cause": repr(error)})
     return Ending.WORKER
 
 
 async def forget(settings: Settings, job: Job) -> None:
-    """Delete the job's own dispatch; never fails: it is gone with its room at the latest."""
+    """Delete the job's own dispatch if we made it, which nobody else knows of.
+
+    Never fails: it is gone with its room at the latest.
+    """
+    if OURS not in job.attributes:
+        return
     with suppress(api.TwirpError, aiohttp.ClientError, TimeoutError):
         async with asyncio.timeout(TIMEOUT), open_api(settings) as livekit:
             await livekit.agent_dispatch.delete_dispatch(job.dispatch_id, job.room.name)

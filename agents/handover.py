@@ -4,21 +4,28 @@ The ending worker takes the lease, in the name of the job that serves (``handove
 another job. That one joins beside the old one, and once it reads audio it says in its heartbeat
 when the watershed is (``takeover_at``). Then the old job begins no further span of speech, tells of
 each speaker where its own share ends (:mod:`agents.turn`), finishes, leaves. Where no other job
-comes, the old one takes its lease back.
+comes, the old one takes its lease back. Where the old one is gone before the watershed, the new one
+takes everything that it has heard, as after a death.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from agents.room_state import RoomState
+from agents.turn import LONGEST, Turn
 from pipelines.errors import HeldError, LeaseError
 from pipelines.lease import LeaseKey, Leases
+
+log = logging.getLogger(__name__)
 
 NOTICE: Final = 1.25
 """Seconds from the new job's word to the watershed: in them the old one reads the word. The cut of
@@ -109,6 +116,58 @@ class Cuts:
                 await self._leases.release(lease.key, epoch=lease.epoch)
         except LeaseError:
             return
+
+
+async def agree(
+    turn: Turn,
+    told: Cuts,
+    *,
+    at: float,
+    is_there: Callable[[], bool],
+    people: Callable[[], Iterable[str]],
+    release: Callable[[], None],
+) -> float | None:
+    """Learn of the predecessor what is this job's, and set its ``turn`` accordingly.
+
+    Args:
+        turn: The job's.
+        told: What the predecessor tells.
+        at: The watershed that it was told, Unix seconds.
+        is_there: Tells whether the predecessor is in the room.
+        people: Returns who else is.
+        release: Called when ``turn`` has changed, to go on with what was kept back.
+
+    Returns:
+        From when on this job takes all, Unix seconds, where the predecessor does not answer: 0 is
+        from its first audio. None where it has answered for everybody.
+    """
+    turn.since = at
+    deadline = at + ANSWER
+    while time.time() < deadline:
+        left = not is_there()
+        cuts = await told.told()
+        if cuts is not None and cuts != turn.cuts:
+            turn.cuts = cuts
+            release()
+            deadline = at + LONGEST + ANSWER
+        if cuts is not None and None not in cuts.values():
+            await told.forget()
+            return None
+        if left and cuts is None and time.time() < at:
+            # One that leaves in good order does so later.
+            log.warning("predecessor is gone before the watershed")
+            turn.since, turn.cuts = -math.inf, {}
+            release()
+            return 0.0
+        await asyncio.sleep(LOOK)
+    # It does not live any more, or can't tell.
+    known = turn.cuts
+    log.warning("predecessor does not tell what it takes", extra={"told": known is not None})
+    if known is None:
+        known = dict.fromkeys(people())
+    turn.cuts = {who: at if cut is None else cut for who, cut in known.items()}
+    release()
+    return at
 
 
 def _key(successor: str) -> LeaseKey:

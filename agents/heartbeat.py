@@ -18,6 +18,7 @@ from agents.handover import Successor, takeover
 from agents.room_state import RoomState, succeed
 from pipelines.errors import FencedError, HeldError, LeaseError
 from pipelines.lease import Lease, LeaseKey, Leases, Tombstone
+from pipelines.metrics import metrics
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Heartbeat:
         seen = clock()
         while True:
             now = clock()
+            self._soon.clear()  # Not after the beat: a change in its midst is not in it.
             if connected():
                 seen = now
             if now - seen <= CUT_OFF:
@@ -123,7 +125,6 @@ class Heartbeat:
                 except FencedError as fenced:
                     if successor := await self._hand_over(fenced):
                         return successor
-            self._soon.clear()
             # Since the last one began: after one that was given up the next comes at once.
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(now + min(BEAT_EVERY, self._ttl / BEATS)):
@@ -163,6 +164,8 @@ class Heartbeat:
                 self._tell_away(error)
             else:
                 log.warning("nobody takes the room over, the job goes on")
+        else:
+            metrics().replacements.labels("handover").inc()
         return successor
 
     async def _beat(self) -> None:
@@ -196,7 +199,7 @@ class Heartbeat:
         told = replace(RoomState.of(lease.state), identity=self.state.identity)
         if self._begun:
             # Its ledger is open: which meeting it serves, and beside whom, is no longer a question.
-            told = replace(told, meeting=self.state.meeting, handover="")
+            told = replace(told, meeting=self.state.meeting, handover="", leaving="")
         self.state = told
 
     async def _claim(self, found: Lease | None) -> Lease:
@@ -212,7 +215,7 @@ class Heartbeat:
             identity=own.identity,
         )
         if state.handover == self._holder:  # Nobody came: it is not handed over.
-            state = replace(state, handover="")
+            state = replace(state, handover="", leaving="")
         try:
             lease = await self._leases.claim(
                 self._key,

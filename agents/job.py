@@ -18,9 +18,9 @@ from livekit.agents import JobContext, JobProcess
 
 from agents import shutdown
 from agents.closing import let_go, seal, write_recording_file
-from agents.ending import Ending, disconnected, may_be_superseded
+from agents.ending import Ending, disconnected
 from agents.epoch import open_ledger, put_ghosts_out
-from agents.first_dispatch import ended_by, forget, oldest_like, until_withdrawn
+from agents.first_dispatch import INTERVAL, ended_by, forget, oldest_like, until_withdrawn
 from agents.handover import Cuts
 from agents.heartbeat import Heartbeat
 from agents.identity import EPOCH
@@ -31,7 +31,7 @@ from agents.plugin import AgentSpec
 from agents.registry import load_specs
 from agents.room_settings import RoomSettings
 from agents.room_state import room_key, succeed
-from agents.sitting import WATCH_INTERVAL, Sitting
+from agents.sitting import Sitting
 from agents.switchboard import Switchboard
 from pipelines.errors import FencedError
 from pipelines.lease import Leases
@@ -131,8 +131,7 @@ class MeetingJob:
             log.warning("job leaves", extra={"cause": self._ending.value})
             self._ctx.shutdown(self._ending.value)
         else:
-            # Nobody else knows of its dispatch.
-            if OURS in self._ctx.job.attributes and self._ending not in GONE:
+            if self._ending not in GONE:
                 await forget(self._settings, self._ctx.job)
         finally:
             await let_go((leases,))
@@ -164,13 +163,12 @@ class MeetingJob:
                         keeps=keeps,
                         heard_before=heartbeat.state.heard_until or None,
                         cuts=Cuts(leases, self._ctx.job.id),
-                        handed_over=bool(heartbeat.state.handover),
+                        leaving=heartbeat.state.leaving,
                         beat_soon=heartbeat.beat_soon,
                         end=self._end,
                     )
                     ending = await self._hold(sitting, heartbeat, ledger)
                     if ending.is_final:
-                        # One that was cut off goes on in the next epoch.
                         ledger.append("ended", {}, at=time.time())
                         await heartbeat.release(ending.tombstone)
                         if recording_file:
@@ -255,11 +253,12 @@ class MeetingJob:
         fenced = await heartbeat.is_fenced()
         if fenced:
             return Ending.FENCED
+        if fenced is None and self._ending is Ending.REMOVED:
+            return Ending.FENCED  # It may be a successor's doing.
         # LiveKit has ended it, or its worker, which ends.
-        ending = self._ending or await ended_by(self._settings, self._ctx.job)
-        ours = OURS in self._ctx.job.attributes
-        if fenced is None and may_be_superseded(ending, ours=ours):
-            return Ending.FENCED
+        ending = await ended_by(self._settings, self._ctx.job, first=heartbeat.state.first)
+        if self._ending and ending is Ending.WORKER:
+            return self._ending
         return ending
 
     async def _leave_when_withdrawn(self, heartbeat: Heartbeat, ledger: Ledger) -> None:
@@ -268,14 +267,18 @@ class MeetingJob:
         room, sid, own = job.room.name, job.room.sid, {"", job.dispatch_id}
         async with open_api(self._settings) as livekit:
             oldest = await oldest_like(livekit, room=room, dispatch=job.dispatch_id)
-        while True:
-            # A store that was away may tell of another one late, where the lease can't.
-            told = heartbeat.state.first if heartbeat.known else first_dispatch(ledger.opened, sid)
-            told = oldest if told in own else told
-            if told not in own:
-                break
-            await asyncio.sleep(WATCH_INTERVAL)
-        async with open_api(self._settings) as livekit:
+            while True:
+                # A store that was away may tell of another one late, where the lease can't.
+                known = heartbeat.known
+                told = heartbeat.state.first if known else first_dispatch(ledger.opened, sid)
+                told = oldest if told in own else told
+                if told not in own:
+                    break
+                await asyncio.sleep(INTERVAL)
+                if OURS in job.attributes:  # Somebody may ask after us: it is theirs from then on.
+                    oldest = await oldest_like(livekit, room=room, dispatch=job.dispatch_id)
+            if heartbeat.state.first in own:
+                heartbeat.state = replace(heartbeat.state, first=told)
             was_there = await until_withdrawn(livekit, room=room, sid=sid, dispatch=told)
         if was_there or OURS in job.attributes:
             self._end(Ending.WITHDRAWN)

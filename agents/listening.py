@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 FIRST_AUDIO: Final = 3.0
 """Seconds after which microphones that deliver nothing no longer keep a hole open."""
 
+LONGEST_MISSING: Final = 10.0
+"""Seconds after which an open microphone without audio no longer holds back what all have said: it
+is taken for broken, and has a hole of its own when it is heard again."""
+
 Oldest = Callable[[], float | None]
 
 
@@ -66,7 +70,8 @@ class Listening:
         if not self._listens and self._before is not None:
             return min(now, self._before)
         begins = [self._asked(oldest) for oldest in tuple(self._unsettled)]
-        begins.append(self._room.attention.missing_since)
+        missing = self._room.attention.missing_since(now - LONGEST_MISSING)
+        begins.append(missing)
         return min([now, *(begin for begin in begins if begin is not None)])
 
     def _asked(self, oldest: Oldest) -> float | None:
@@ -118,12 +123,13 @@ class Listening:
 
         Args:
             agree: Agrees with it on who takes what; returns from when on this job takes all, Unix
-                seconds, where the one before it does not answer; else None: there is no hole.
+                seconds, if it hears by then, where the one before it does not answer; else None:
+                there is no hole.
             mark: Keeps and tells the hole.
         """
-        await self._first_audio()
+        heard_from = await self._first_audio()
         alone_since = await agree()
-        if alone_since is not None and (hole := gap(self._before, alone_since)):
+        if alone_since is not None and (hole := gap(self._before, max(alone_since, heard_from))):
             mark(hole)
         self._listens = True
 

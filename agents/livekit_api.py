@@ -108,13 +108,28 @@ async def dispatch_again(
 
 
 async def forget_dispatches(
-    livekit: api.LiveKitAPI, room: str, agent_name: str, metadata: str, *, but: str
+    livekit: api.LiveKitAPI,
+    room: str,
+    agent_name: str,
+    metadata: str,
+    *,
+    before: AgentDispatch | None = None,
 ) -> None:
-    """Delete our own dispatches that a later one, ``but``, stands in for; never fails."""
+    """Delete our own dispatches that serve nobody any more; never fails.
+
+    Args:
+        livekit: The server's API.
+        room: Name of the room.
+        agent_name: Of the agent; may be empty.
+        metadata: Of the job.
+        before: Only those that were made before this one: a later one is somebody's who stands in
+            for it.
+    """
     try:
         for one in await livekit.agent_dispatch.list_dispatch(room):
             same = one.agent_name == agent_name and one.metadata == metadata
-            if same and OURS in one.attributes and one.id != but:
+            older = before is None or one.state.created_at < before.state.created_at
+            if same and OURS in one.attributes and older:
                 await livekit.agent_dispatch.delete_dispatch(one.id, room)
     except (api.TwirpError, aiohttp.ClientError) as error:
         log.info("old dispatches not deleted", extra={"room": room, "cause": repr(error)})

@@ -248,9 +248,10 @@ class Meeting(Protocol):
         """
 
     def watch_unsettled(self, oldest: Callable[[], float | None]) -> None:
-        """Have ``oldest`` asked every second how far back your unfinished work on speech reaches.
+        """Have ``oldest`` asked how far back your unfinished work on speech reaches.
 
-        If the job dies, what was said from there on is marked as a hole.
+        It is asked with each heartbeat, every second or more often. If the job dies, what was said
+        from there on is marked as a hole.
 
         Args:
             oldest: Returns Unix seconds, or None where all is settled; called from the job's

@@ -39,6 +39,7 @@ class Recovery:
     def __init__(self, settings: Settings, leases: Leases) -> None:
         self._settings = settings
         self._leases = leases
+        self._nudged_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -74,13 +75,14 @@ class Recovery:
                 return
 
     async def _nudged(self) -> bool:
-        # A nudge is read once: where several hosts share Redis, by one of them. The room's journal
-        # may be another's, which then looks at its own next interval.
+        # Every host reads each nudge: the room's journal may be on any of them.
         try:
-            return bool(await self._leases.nudges())
+            nudges = await self._leases.nudges(self._nudged_at)
         except LeaseError as error:
             log.debug("nudges not read", extra={"cause": str(error)})
             return False
+        self._nudged_at = max([self._nudged_at, *(one.at for one in nudges)])
+        return any(one.kind == "room_finished" for one in nudges)
 
     async def _is_served(self, meeting: str) -> bool:
         """Tell whether a job lives that has the meeting, if only to end it."""

@@ -31,6 +31,7 @@ from agents.livekit_api import (
 from agents.room_state import RoomState
 from pipelines.events import CaptionState
 from pipelines.lease import Lease, Leases
+from pipelines.metrics import metrics
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -117,7 +118,8 @@ class Replacement:
             TimeoutError: It does not answer in time.
         """
         room = lease.key.parts[0]
-        state = replace(RoomState.of(lease.state), handover=lease.holder, asked=1)
+        state = RoomState.of(lease.state)
+        state = replace(state, handover=lease.holder, leaving=state.identity, asked=1)
         async with asyncio.timeout(API_TIMEOUT), open_api(self._settings) as livekit:
             found, _ = await self._look(livekit, lease)
             if found is None or not found.people:
@@ -170,6 +172,9 @@ class Replacement:
         now = time.time()
         pause, loops = 0.0, False
         state = replace(state, silent=state.silent + lease.age)
+        if not lease.holder or state.leaving not in ghosts:
+            # It would have taken its lease back, or it is not there: it hands over nothing.
+            state = replace(state, handover="", leaving="")
         if lease.holder:  # Somebody had it, and died.
             again = restart(state.restarts, now)
             pause, loops = again.after, again.loops
@@ -187,16 +192,19 @@ class Replacement:
         )
         if taken is None:  # Somebody else was quicker, or it lives.
             return False
+        if lease.holder:
+            metrics().replacements.labels("died" if force else "silent").inc()
         fields = {"room": name, "epoch": taken.epoch, "silent": round(lease.age, 3)}
         # Its successor has another identity: it may come while the ghost is put out.
         # One that hands over is none.
-        serving = {state.identity} if state.handover else set()
-        gone = [who for who, epoch in ghosts.items() if epoch < taken.epoch and who not in serving]
+        gone = [
+            who for who, epoch in ghosts.items() if epoch < taken.epoch and who != state.leaving
+        ]
         fencing = [remove(livekit, name, who) for who in gone]
         if pause:
             log.error("jobs of a room die, the next one waits", extra={**fields, "pause": pause})
             reason = f"the agent stopped again and again; the next try is in {pause:.0f} s"
-            await asyncio.gather(*fencing, _tell(livekit, name, _PAUSED[loops], reason))
+            await asyncio.gather(*fencing, self._tell(livekit, name, _PAUSED[loops], reason))
             return True
         if metadata is None:
             metadata = await _metadata(livekit, name, state)
@@ -204,14 +212,33 @@ class Replacement:
             # Without the key it would neither hear nor be heard, nor know what not to keep.
             log.error("encrypted room's job not replaced: its key is gone", extra=fields)
             reason = "the agent is gone, and the room's key with it; dispatch it again"
-            await asyncio.gather(*fencing, _tell(livekit, name, CaptionState.FAILED, reason))
+            await asyncio.gather(*fencing, self._tell(livekit, name, CaptionState.FAILED, reason))
             return True
         log.warning("job is replaced", extra={**fields, "asked": state.asked})
         agent_name = self._settings.agent_name
         asking = dispatch_again(livekit, name, agent_name, metadata, first=first)
         asked, *_ = await asyncio.gather(asking, *fencing)
-        await forget_dispatches(livekit, name, agent_name, metadata, but=asked.id if asked else "")
+        # Where nobody had claimed it, the job of an earlier one may be on its way; one that hands
+        # over serves by its own.
+        if lease.holder and not state.leaving and asked:
+            await forget_dispatches(livekit, name, agent_name, metadata, before=asked)
         return True
+
+    async def _tell(
+        self, livekit: api.LiveKitAPI, room: str, state: CaptionState, reason: str
+    ) -> None:
+        """Tell the room that nobody listens: by the server, for want of an agent in it."""
+        if self._settings.listen_only:  # Its agents write no captions, and tell nothing.
+            return
+        notice = {"type": "captions", "state": state, "reason": reason}
+        await livekit.room.send_data(
+            api.SendDataRequest(
+                room=room,
+                data=json.dumps(notice).encode(),
+                kind=api.DataPacket.Kind.RELIABLE,
+                topic=STATUS,
+            )
+        )
 
 
 def _first(state: RoomState, sid: str) -> str:
@@ -226,16 +253,3 @@ async def _metadata(livekit: api.LiveKitAPI, room: str, state: RoomState) -> str
     ids = {state.first, state.dispatch}
     listed = await livekit.agent_dispatch.list_dispatch(room)
     return next((one.metadata for one in listed if one.id in ids), None)
-
-
-async def _tell(livekit: api.LiveKitAPI, room: str, state: CaptionState, reason: str) -> None:
-    """Tell the room that nobody listens: by the server, for want of an agent in it."""
-    notice = {"type": "captions", "state": state, "reason": reason}
-    await livekit.room.send_data(
-        api.SendDataRequest(
-            room=room,
-            data=json.dumps(notice).encode(),
-            kind=api.DataPacket.Kind.RELIABLE,
-            topic=STATUS,
-        )
-    )

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from agents.room_settings import E2EE_KEY
-from pipelines.lease import LeaseKey
+from pipelines.lease import Lease, LeaseKey
 
 
 def room_key(room: str, agent_name: str, job_key: str) -> LeaseKey:
@@ -40,6 +40,7 @@ class RoomState:
         asked: How often a successor was asked for since the last holder.
         silent: Seconds without a heartbeat when a successor was last asked for.
         handover: Id of the job that serves until a successor takes over; empty is none.
+        leaving: Identity of that job in the room.
         takeover_at: From when on speech is the holder's, Unix seconds; 0 is from its start.
     """
 
@@ -56,6 +57,7 @@ class RoomState:
     asked: int = 0
     silent: float = 0.0
     handover: str = ""
+    leaving: str = ""
     takeover_at: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,6 +71,12 @@ class RoomState:
 
 
 _STATE: Final = TypeAdapter(RoomState)
+
+
+def waits(lease: Lease) -> bool:
+    """Tell whether a room's job is gone and no other one has come: asked for, or not yet."""
+    # In a hand-over nobody holds the lease either, and the old job still serves.
+    return not lease.holder and not RoomState.of(lease.state).handover
 
 
 def succeed(

@@ -22,7 +22,8 @@ from agents import shutdown
 from agents.captions import Captions
 from agents.encryption import EncryptionWatch, encryption_options
 from agents.ending import Ending
-from agents.handover import ANSWER, LOOK, NOTICE, Cuts, Successor
+from agents.epoch import put_ghosts_out
+from agents.handover import ANSWER, LOOK, NOTICE, Cuts, Successor, agree
 from agents.history import History
 from agents.host import AgentHost
 from agents.listening import Listening
@@ -67,7 +68,7 @@ class Sitting:
         keeps: Whether this meeting may be kept.
         heard_before: Up to when a predecessor heard, Unix seconds; None where none is known.
         cuts: By which the jobs of a hand-over agree on who takes what.
-        handed_over: Whether a predecessor is still in the room, and leaves it to this job.
+        leaving: Identity of the predecessor that leaves the room to this job; empty is none.
         beat_soon: Asks for a heartbeat now.
         end: Asks LiveKit to end the job.
     """
@@ -84,7 +85,7 @@ class Sitting:
         keeps: bool,
         heard_before: float | None,
         cuts: Cuts,
-        handed_over: bool,
+        leaving: str,
         beat_soon: Callable[[], None],
         end: Callable[[Ending], None],
     ) -> None:
@@ -97,7 +98,8 @@ class Sitting:
         self._beat_soon = beat_soon
         self._end = end
         # A predecessor that hands over says when; until then nothing is this job's.
-        self._turn = Turn(since=math.inf, cuts=None) if handed_over else Turn()
+        self._leaving = leaving
+        self._turn = Turn(since=math.inf, cuts=None) if leaving else Turn()
         self._cuts = cuts
         self._takeover_at = 0.0
         self._history: History | None = None
@@ -176,7 +178,7 @@ class Sitting:
         if self._host is None:  # What a predecessor heard is still all that was heard.
             return state
         if self._takeover_at and not state.takeover_at:
-            state = replace(state, handover="", takeover_at=self._takeover_at)
+            state = replace(state, handover="", leaving="", takeover_at=self._takeover_at)
         return replace(
             state,
             heard_until=self._desk.listening.heard_until(time.time()),
@@ -220,27 +222,23 @@ class Sitting:
 
     async def _agree(self) -> float | None:
         """See :meth:`agents.listening.Listening.take_over`."""
-        at = self._takeover_at = self._turn.since = time.time() + NOTICE
+        at = self._takeover_at = time.time() + NOTICE
         self._beat_soon()
-        deadline = at + ANSWER
-        while time.time() < deadline:
-            cuts = await self._cuts.told()
-            if cuts is not None and cuts != self._turn.cuts:
-                self._turn.cuts = cuts
-                self._room.release()
-                deadline = at + LONGEST + ANSWER
-            if cuts is not None and None not in cuts.values():
-                await self._cuts.forget()
-                return None
-            await asyncio.sleep(LOOK)
-        # It does not live any more, or can't tell.
-        known = self._turn.cuts
-        log.warning("predecessor does not tell what it takes", extra={"told": known is not None})
-        if known is None:
-            known = dict.fromkeys(self._room.people)
-        self._turn.cuts = {who: at if cut is None else cut for who, cut in known.items()}
-        self._room.release()
-        return at
+        alone_since = await agree(
+            self._turn,
+            self._cuts,
+            at=at,
+            is_there=self._predecessor_is_there,
+            people=lambda: self._room.people,
+            release=self._room.release,
+        )
+        if alone_since is not None:
+            await put_ghosts_out(self._ctx, self._settings, self._ledger.epoch)
+        return alone_since
+
+    def _predecessor_is_there(self) -> bool:
+        # Nobody sees a hidden one, in the room or not.
+        return self._settings.hidden or self._leaving in self._ctx.room.remote_participants
 
     def _spread(self, event: Event) -> None:
         if isinstance(event, ChatReceived | DataReceived) and not self._turn.has(event.at):

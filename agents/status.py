@@ -1,6 +1,7 @@
-"""``worker.py status``: what the journals on this machine hold, and how far the stores are.
+"""``worker.py status``: what the journals on this machine hold, how far the stores are, who waits.
 
-Read from the files alone, while the worker runs and when it is dead; no text and no names.
+Read from the files and the leases alone, while the worker runs and when it is dead; no text and no
+names. Nothing is changed by looking.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agents.room_state import RoomState, waits
 from pipelines.errors import JournalError
+from pipelines.lease import Leases
 from pipelines.settings import Settings
 from pipelines.transcript.epochs import epoch_of, journals_in
 from pipelines.transcript.flusher import read_checkpoint
@@ -50,6 +53,39 @@ class JournalStatus:
     lag: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRoom:
+    """A room whose job is gone, and that no other one serves yet.
+
+    Args:
+        room: Its name.
+        deaths: How many of its jobs died lately, one after the other.
+        asked: How often another one was asked for; 0 while it is put off because of the deaths.
+        next_try: Seconds until one is asked for, or asked for again.
+    """
+
+    room: str
+    deaths: int
+    asked: int
+    next_try: float
+
+
+async def read_waiting(leases: Leases, agent_name: str) -> list[WaitingRoom]:
+    """Return the rooms of an agent name that wait for their agent, in order of their names.
+
+    Raises:
+        LeaseError: The leases can't be reached.
+    """
+    found = []
+    for lease in await leases.leases("room"):
+        if lease.key.parts[1] == agent_name and waits(lease):
+            state = RoomState.of(lease.state)
+            next_try = round(max(0.0, lease.left), 3)
+            room = WaitingRoom(lease.key.parts[0], len(state.restarts), state.asked, next_try)
+            found.append(room)
+    return found
+
+
 def read_status(settings: Settings, *, now: float | None = None) -> list[JournalStatus]:
     """Read every journal, in order of meeting and epoch.
 
@@ -78,18 +114,44 @@ def read_status(settings: Settings, *, now: float | None = None) -> list[Journal
         ) from None
 
 
-def status_json(journals: Sequence[JournalStatus]) -> str:
-    """Return the status as one JSON object: ``journals`` and ``totals``."""
-    return json.dumps(
-        {"journals": [asdict(one) for one in journals], "totals": _totals(journals)}, indent=2
-    )
+def status_json(journals: Sequence[JournalStatus], waiting: Sequence[WaitingRoom] | None) -> str:
+    """Return the status as one JSON object: ``journals``, ``totals`` and ``waiting``.
+
+    Args:
+        journals: As they were read.
+        waiting: Rooms that wait for their agent; None, and null, where nobody can tell.
+    """
+    status = {
+        "journals": [asdict(one) for one in journals],
+        "totals": _totals(journals),
+        "waiting": None if waiting is None else [asdict(one) for one in waiting],
+    }
+    return json.dumps(status, indent=2)
 
 
 def print_status(
-    settings: Settings, journals: Sequence[JournalStatus], console: Console | None = None
+    settings: Settings,
+    journals: Sequence[JournalStatus],
+    waiting: Sequence[WaitingRoom],
+    console: Console | None = None,
 ) -> None:
     """Print the status for people."""
     console = console or Console()
+    _print_journals(settings, journals, console)
+    for room in waiting:
+        console.print(Text(_waits(room), style="yellow"))
+
+
+def _waits(room: WaitingRoom) -> str:
+    said = f"{room.room}: waits for its agent, {room.deaths} died lately; "
+    if room.asked:
+        return f"{said}asked for {room.asked} times, again in {room.next_try:.0f} s"
+    return f"{said}the next one is asked for in {room.next_try:.0f} s"
+
+
+def _print_journals(
+    settings: Settings, journals: Sequence[JournalStatus], console: Console
+) -> None:
     if not journals:
         console.print(
             Text(f"No journals in {settings.journal_dir}: every meeting is sealed and stored.")

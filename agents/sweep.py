@@ -2,7 +2,8 @@
 
 A room may have opened while no worker ran, a dispatch may have been dropped, a lease may be gone
 with its Redis. That agents are wanted is what its metadata says, or a dispatch that somebody made.
-A nudge, which a webhook receiver writes, has one room looked at now.
+A nudge, which a webhook receiver writes, has one room looked at now; every agent name's sweep reads
+it, and looks again soon where it could not.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from agents.room_settings import RoomSettings, fallback_settings, read_room_sett
 from agents.room_state import room_key
 from pipelines.errors import LeaseError, RoomSettingsError
 from pipelines.lease import LeaseKey, Leases
+from pipelines.metrics import metrics
 from pipelines.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -68,20 +70,26 @@ class Sweep:
         self._seen: dict[str, float] = {}
         self._held: set[LeaseKey] = set()
         self._due = 0.0
+        self._nudged_at = 0.0
 
     async def look(self) -> None:
         """Look at what is due; never fails."""
         try:
-            now = time.monotonic()
-            nudged = {*await self._leases.nudges()}
             # La Suite's agents come to who asks for them, to nobody else.
             if self._settings.profile or not self._settings.room_sweep_interval:
                 return
+            now = time.monotonic()
+            nudges = await self._leases.nudges(self._nudged_at)
+            nudged = {one.room for one in nudges if one.kind != "room_finished"}
             again = {name for name, at in self._again.items() if at <= now}
+            self._nudged_at = max([self._nudged_at, *(one.at for one in nudges)])
+            names = nudged | again
+            # Until they were looked at.
+            self._again |= dict.fromkeys(names, now + SOON)
             if now >= self._due:
                 self._due = now + self._settings.room_sweep_interval
                 await self._look(None)
-            elif names := nudged | again:
+            elif names:
                 await self._look(sorted(names))
         except (LeaseError, api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("rooms not looked at, next time", extra={"cause": repr(error)})
@@ -89,10 +97,10 @@ class Sweep:
     async def _look(self, names: Sequence[str] | None) -> None:
         self._held = {one.key for one in await self._leases.leases("room")}
         served = {key.parts[0] for key in self._held if not key.parts[2]}
-        looked = self._again if names is None else names
-        self._again = {room: at for room, at in self._again.items() if room not in looked}
+        looked = set(self._again if names is None else names)
         async with asyncio.timeout(API_TIMEOUT), open_api(self._settings) as livekit:
             listed = await livekit.room.list_rooms(api.ListRoomsRequest(names=names))
+            self._again = {room: at for room, at in self._again.items() if room not in looked}
             # Whatever agent name holds it: the room is served.
             left = [one for one in listed.rooms if one.name not in served and one.num_participants]
             asking = [room for room in left if self._asks(room)]
@@ -146,11 +154,12 @@ class Sweep:
         if lacks is Lack.AGENT:
             if tombstone:
                 await self._leases.clear_tombstone(key, room.sid, tombstone)
+            metrics().replacements.labels("missing").inc()
             log.warning("room lacks its agent, dispatched", extra={"room": room.name})
             again = await dispatch_again(livekit, room.name, name, first.metadata, first=first.id)
-            await forget_dispatches(
-                livekit, room.name, name, first.metadata, but=again.id if again else ""
-            )
+            # One that was slow to come may have come at last.
+            if not await self._leases.read(key):
+                await forget_dispatches(livekit, room.name, name, first.metadata, before=again)
 
     def _asks(self, room: Room) -> bool:
         """Tell whether the room's metadata names agents that we have."""

@@ -15,8 +15,10 @@ from math import inf
 from typing import Any, Final
 
 from agents.failover import Watch
+from agents.room_state import waits
 from pipelines.errors import FencedError, HeldError, LeaseError
 from pipelines.lease import Lease, LeaseKey, Leases
+from pipelines.metrics import metrics
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ LOOKS: Final = 6
 
 AGAIN: Final = 1.0
 """Seconds until a room that waits is looked at again."""
+
+COUNTS: Final = 5.0
+"""Seconds between two counts of the rooms that wait: that takes a look at every lease."""
 
 STAYS_OUT: Final = 1.0
 """Times to live of a lease for which one who can't reach LiveKit leaves the watch to others."""
@@ -62,6 +67,7 @@ class Watcher:
         self._epoch = 0
         self._away = False
         self._out_until = 0.0
+        self._count_at = 0.0
         self._not_before: dict[LeaseKey, float] = {}
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -84,6 +90,8 @@ class Watcher:
 
     async def _look(self, tasks: asyncio.TaskGroup) -> None:
         watches = await self._watches()
+        if not watches:
+            metrics().rooms_waiting.set(0)
         found = await self._leases.leases("room", expired=True) if watches else []
         # Last: if the leases were slow to answer, jobs could not beat meanwhile.
         now, clock = _now(), await self._leases.time()
@@ -96,7 +104,17 @@ class Watcher:
             self._not_before[lease.key] = inf
             tasks.create_task(self._seen_to(lease), name="room that fell silent")
         if watches and (self._sweeping is None or self._sweeping.done()):
-            self._sweeping = tasks.create_task(self._sweep(), name="sweep")
+            self._sweeping = tasks.create_task(self._sweep_and_count(), name="sweep")
+
+    async def _sweep_and_count(self) -> None:
+        await self._sweep()
+        if _now() < self._count_at:
+            return
+        with suppress(LeaseError):  # The next look tells that they are away.
+            rooms = await self._leases.leases("room")
+            ours = (one for one in rooms if one.key.parts[1] == self._agent_name)
+            metrics().rooms_waiting.set(sum(map(waits, ours)))
+        self._count_at = _now() + COUNTS
 
     async def _seen_to(self, lease: Lease) -> None:
         try:

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from bench.audio_file import Samples
-from bench.long_speech import voice
+from bench.voice import voice
 from pipelines.testing import coded_speech
 
 RATE: Final = 16_000

@@ -23,11 +23,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-Scope: TypeAlias = Literal["room", "watch", "work", "handover"]
+Scope: TypeAlias = Literal["room", "watch", "work", "handover", "continued"]
 """Kinds of leases, listed apart from each other."""
 
 Tombstone: TypeAlias = Literal["withdrawn", "empty"]
 """Why nobody is to serve the room again: its dispatch is deleted, or people have left."""
+
+NudgeKind: TypeAlias = Literal["room_started", "participant_joined", "room_finished"]
+"""What happened to a room, by LiveKit's name of the event."""
+
+NUDGED: Final = 60
+"""Seconds that a nudge is kept for those who have not read it; sweeps find what it was about."""
 
 REMEMBERED: Final = 24 * 3600
 """Seconds that a gone lease's epoch and a tombstone are kept."""
@@ -39,7 +45,8 @@ class LeaseKey:
 
     Args:
         scope: Which kind: ``room`` is (room name, agent name, job key), ``watch`` is (agent name,),
-            ``work`` is (meeting, seal, step), ``handover`` is (job that takes over,).
+            ``work`` is (meeting, seal, step), ``handover`` is (job that takes over,),
+            ``continued`` is that of ``room`` and the room's SID.
         parts: What it is, in that kind.
     """
 
@@ -76,6 +83,21 @@ class Lease:
     def expired(self) -> bool:
         """Whether its holder is to be taken for dead."""
         return self.left <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Nudge:
+    """A room to look at now.
+
+    Args:
+        room: Its name.
+        kind: Why.
+        at: When it was nudged last, by the clock that leases expire by.
+    """
+
+    room: str
+    kind: NudgeKind
+    at: float
 
 
 class Leases(Protocol):
@@ -180,11 +202,14 @@ class Leases(Protocol):
         A watcher that sees it leap knows that an expired lease tells nothing yet.
         """
 
-    async def nudge(self, room: str) -> None:
-        """Ask the watcher to look at a room now."""
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
+        """Ask all who look after rooms to look at this one now."""
 
-    async def nudges(self) -> list[str]:
-        """Return the rooms to look at, each once; they are not told again."""
+    async def nudges(self, after: float) -> list[Nudge]:
+        """Return the nudges since ``after``, oldest first; of a room and kind the last one.
+
+        Reading takes none away: each reader goes on after the last ``at`` that it has dealt with.
+        """
 
     async def aclose(self) -> None:
         """Close the connections; never fails, and waits a second at most."""

@@ -158,6 +158,20 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=None,
         )
+        self.replacements = Counter(
+            "greffier_replacements_total",
+            "Rooms whose job was replaced, by cause: its process `died`, its heartbeat fell "
+            "`silent`, another worker took over (`handover`), or there was none in a room that "
+            "asks for it (`missing`).",
+            ["cause"],
+            registry=None,
+        )
+        self.rooms_waiting = Gauge(
+            "greffier_rooms_waiting",
+            "Rooms whose job is gone and that no other one serves yet; of the worker that watches.",
+            multiprocess_mode="livesum",
+            registry=None,
+        )
         self.seals = Counter(
             "greffier_seals_total", "Seals of meetings, also those of recovery.", registry=None
         )

@@ -5,7 +5,7 @@
     <root>/<scope>/<key>.json              a record as in rules.py
     <root>/<scope>/<key>.lock              locked while the record changes
     <root>/tombstones/<key and SID>.json   tombstone
-    <root>/nudges/<room>.json              room to look at
+    <root>/nudges/<room and kind>.json     room to look at
 
 The clock is the host's since it started (CLOCK_BOOTTIME, which nobody can set), so that processes
 in several containers agree. Each file names the start that its times are of: nothing that was held
@@ -27,7 +27,16 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from pipelines.errors import FencedError, HeldError, LeaseError
-from pipelines.lease import REMEMBERED, Lease, LeaseKey, Scope, Tombstone
+from pipelines.lease import (
+    NUDGED,
+    REMEMBERED,
+    Lease,
+    LeaseKey,
+    Nudge,
+    NudgeKind,
+    Scope,
+    Tombstone,
+)
 from pipelines.leases.file_lock import locked
 from pipelines.leases.rules import (
     Record,
@@ -175,30 +184,33 @@ class FileLeases:
         """See :meth:`pipelines.lease.Leases.time`."""
         return self._clock()
 
-    async def nudge(self, room: str) -> None:
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
         """See :meth:`pipelines.lease.Leases.nudge`."""
-        path = self._root / "nudges" / f"{meeting_key(room)}.json"
+        path = self._root / "nudges" / f"{meeting_key(json.dumps([room, kind]))}.json"
 
         def write() -> None:
+            told = {"room": room, "kind": kind, "at": self._clock(), "boot": self._boot}
             with _told(self._root):
-                _replace(path, {"room": room})
+                _replace(path, told)
 
         await asyncio.to_thread(write)
 
-    async def nudges(self) -> list[str]:
+    async def nudges(self, after: float) -> list[Nudge]:
         """See :meth:`pipelines.lease.Leases.nudges`."""
 
-        def take_out() -> list[str]:
-            rooms = []
+        def read() -> list[Nudge]:
+            found = []
+            now = self._clock()
             with _told(self._root):
-                for path in sorted((self._root / "nudges").glob("*.json")):
-                    if found := _read(path):
-                        rooms.append(found["room"])
-                    # One that comes now is about the same room, which is looked at after this.
-                    path.unlink(missing_ok=True)
-            return rooms
+                for path in (self._root / "nudges").glob("*.json"):
+                    told = _read(path)
+                    if told is None or told.get("boot") != self._boot or now - told["at"] > NUDGED:
+                        path.unlink(missing_ok=True)
+                    elif told["at"] > after:
+                        found.append(Nudge(told["room"], told["kind"], told["at"]))
+            return sorted(found, key=lambda nudge: nudge.at)
 
-        return await asyncio.to_thread(take_out)
+        return await asyncio.to_thread(read)
 
     async def aclose(self) -> None:
         """Nothing is held open."""

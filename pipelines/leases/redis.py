@@ -6,9 +6,9 @@
     greffier:{lease}:<scope>:at                   sorted set: name, when it was beaten last
     greffier:{lease}:<scope>:<name>               hash, a record as in rules.py
     greffier:{lease}:<scope>:<name>:<room SID>    tombstone
-    greffier:{nudges}                             list of room names
+    greffier:{nudges}                             sorted set: kind and room name, when
 
-What nobody touches for a day goes.
+What nobody touches for a day goes; nudges after a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from pipelines.errors import FencedError, HeldError, LeaseError, StoreError
-from pipelines.lease import Lease, LeaseKey, Scope, Tombstone
+from pipelines.lease import Lease, LeaseKey, Nudge, NudgeKind, Scope, Tombstone
 from pipelines.leases import redis_scripts as scripts
 from pipelines.leases.rules import encoded
 from pipelines.transcript.stores.address import StoreAddress
@@ -127,14 +127,19 @@ class RedisLeases:
         seconds, micros = await self._run(scripts.TIME, [], [])
         return int(seconds) + int(micros) / 1e6
 
-    async def nudge(self, room: str) -> None:
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
         """See :meth:`pipelines.lease.Leases.nudge`."""
-        await self._run(scripts.NUDGE, [_NUDGES], [room.encode("utf-8", "surrogatepass")])
+        told = f"{kind} {room}".encode("utf-8", "surrogatepass")
+        await self._run(scripts.NUDGE, [_NUDGES], [told])
 
-    async def nudges(self) -> list[str]:
+    async def nudges(self, after: float) -> list[Nudge]:
         """See :meth:`pipelines.lease.Leases.nudges`."""
-        rooms = await self._run(scripts.NUDGED, [_NUDGES], [])
-        return list(dict.fromkeys(as_text(room) for room in rooms))
+        told = iter(await self._run(scripts.NUDGES, [_NUDGES], [f"{after:.6f}"]))
+        found = []
+        for named, at in zip(told, told, strict=True):
+            kind, _, room = as_text(named).partition(" ")
+            found.append(Nudge(room, cast("NudgeKind", kind), float(at)))
+        return found
 
     async def aclose(self) -> None:
         """See :meth:`pipelines.lease.Leases.aclose`."""

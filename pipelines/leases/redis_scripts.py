@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipelines.lease import REMEMBERED
+from pipelines.lease import NUDGED, REMEMBERED
 from pipelines.leases.rules import NOTHING, SKEW
 
 MOST_NUDGES: Final = 10_000
-"""Nudges kept where no watcher takes them; the sweep finds what the oldest were about."""
+"""Nudges kept at most; the sweep finds what the oldest were about."""
 
 # KEYS: hash, index by end, index by beat. A record is read and written whole. Its numbers travel as
 # text: Redis cuts those that a script returns, and Lua rounds those that it prints.
@@ -149,18 +149,19 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 """
 
-# KEYS: list; ARGV: room.
+# KEYS: sorted set by time; ARGV: kind and room.
 NUDGE: Final = f"""
-redis.call('RPUSH', KEYS[1], ARGV[1])
-redis.call('LTRIM', KEYS[1], -{MOST_NUDGES}, -1)
-redis.call('EXPIRE', KEYS[1], {REMEMBERED})
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+redis.call('ZADD', KEYS[1], string.format('%.6f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.6f', now - {NUDGED}))
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -{MOST_NUDGES + 1})
+redis.call('EXPIRE', KEYS[1], {NUDGED})
 """
 
-# KEYS: list.
-NUDGED: Final = """
-local rooms = redis.call('LRANGE', KEYS[1], 0, -1)
-redis.call('DEL', KEYS[1])
-return rooms
+# KEYS: sorted set by time; ARGV: since when, not included.
+NUDGES: Final = """
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES')
 """
 
 TIME: Final = "return redis.call('TIME')"

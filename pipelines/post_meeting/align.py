@@ -3,7 +3,7 @@
 Below the threshold a word has no name: never a guess. What a person corrected stays as it is. A
 live line stays where the recording has a hole or nothing of its speaker; everywhere else the
 recording's text takes its place, and says so (``source``), so holes of the live transcript are
-filled.
+filled: only what the recording lacks of them is still one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ import numpy as np
 from pipelines.events import iso, unix
 from pipelines.post_meeting.clock_fit import ClockFit, fit_clock
 from pipelines.post_meeting.heard_json import joined_text
-from pipelines.post_meeting.live_lines import NEAR, Said, Voice, named_by_words, put_together
+from pipelines.post_meeting.live_lines import (
+    NEAR,
+    Said,
+    Voice,
+    named_by_words,
+    put_together,
+    still_missing,
+)
 from pipelines.post_meeting.timed_words import TimedWord, timed_words
 from pipelines.post_meeting.transcription import Transcription
 from pipelines.post_meeting.voice_activity import Activity, Span, activity_of
@@ -63,8 +70,8 @@ def align(
             default the document's own notes and lines tell.
 
     Returns:
-        The document with other segments. Those that nobody is known for have an empty ``speaker``
-        and the voice's label as ``name``.
+        The document with other segments and holes. Segments that nobody is known for have an empty
+        ``speaker`` and the voice's label as ``name``.
     """
     spoke = activity_of(document) if activity is None else activity
     spoke = {who: spans for who, spans in spoke.items() if spans}
@@ -78,7 +85,8 @@ def align(
     said = named_by_words(
         _joined(_with_corrections(words, document, microphones), heard), document.segments
     )
-    live, said = put_together(document.segments, said, _holes(heard, fit))
+    lacks = _holes(heard, fit)
+    live, said = put_together(document.segments, said, lacks)
     labels = _labels(words)
     names = {person.identity: person.name for person in document.participants}
     recorded = [
@@ -97,7 +105,11 @@ def align(
         )
         for number, one in _numbered(said)
     ]
-    return _with_segments(document, sorted([*live, *recorded], key=lambda one: one.start_ms))
+    unfilled = tuple(still_missing(document.holes, said, lacks, begin=begin))
+    return _with_segments(
+        document.model_copy(update={"holes": unfilled}),
+        sorted([*live, *recorded], key=lambda one: one.start_ms),
+    )
 
 
 def _voice_spans(heard: Transcription) -> dict[str, list[Span]]:

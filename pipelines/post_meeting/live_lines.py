@@ -1,15 +1,16 @@
-"""The live lines beside a recording's text: which of them stay, and whose words they tell: pure."""
+"""The live lines and holes beside a recording's text: which stay, whose words they tell: pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from pipelines.events import HoleCause, iso
 from pipelines.post_meeting.voice_activity import Span
-from pipelines.transcript.document import Segment
+from pipelines.transcript.document import Hole, Segment
 
 Voice: TypeAlias = tuple[int, str]
 """The part of the recording in which a diariser's label means something, and the label."""
@@ -70,6 +71,44 @@ def put_together(
     stay = [one for one in live if not _superseded(one, said, holes)]
     spoken = [one for one in stay if one.source != "person"]
     return stay, [one for one in said if not any(_has(line, one) for line in spoken)]
+
+
+def still_missing(
+    live: Iterable[Hole], said: Sequence[Said], holes: Sequence[Span], *, begin: float
+) -> Iterator[Hole]:
+    """Iterate over what is missing of the live transcript and of the recording too.
+
+    Where no audio came from somebody the recorder may have had none either: such a hole is filled
+    only where the recording has their words.
+
+    Args:
+        live: Holes of the live transcript.
+        said: What the recording has, named where that is sure.
+        holes: Of the recording, seconds of the meeting, in order.
+        begin: Start of the meeting, Unix seconds.
+    """
+    for hole in live:
+        first, last = hole.start_ms / 1000, hole.end_ms / 1000
+        if hole.cause == HoleCause.NETWORK and not _any_of(hole, said):
+            yield hole
+            continue
+        for start, end in ((max(first, one[0]), min(last, one[1])) for one in holes):
+            if start <= end and end - start >= min(NEAR, last - first):
+                yield hole.model_copy(
+                    update={
+                        "start_ms": round(start * 1000),
+                        "end_ms": round(end * 1000),
+                        "start": iso(begin + start),
+                    }
+                )
+
+
+def _any_of(hole: Hole, said: Sequence[Said]) -> bool:
+    who = {person.identity for person in hole.speakers}
+    return any(
+        one.identity in who and one.start * 1000 < hole.end_ms and one.end * 1000 > hole.start_ms
+        for one in said
+    )
 
 
 def _superseded(segment: Segment, said: Sequence[Said], holes: Sequence[Span]) -> bool:

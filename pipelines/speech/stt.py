@@ -9,47 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from livekit.agents import APIConnectOptions, APIError, stt
-from livekit.agents.utils.audio import AudioByteStream
 
 from pipelines.metrics import EngineCounts
 from pipelines.speech.backlog import Backlog
 from pipelines.speech.batch import BatchSource
 from pipelines.speech.breaker import Breaker, State
-from pipelines.speech.cutter import Cutter
-from pipelines.speech.deepgram_end import watch_messages
 from pipelines.speech.engine_failure import (
     CircuitOpenError,
-    EngineSilentError,
     NonsenseError,
     Trouble,
     retry_after,
     trouble,
 )
+from pipelines.speech.engine_stream import CONNECT_TIMEOUT, EngineStream, frames
 from pipelines.speech.failover import FailoverRecognition
 from pipelines.speech.heard import RATE, Heard, Interrupted, Lost, Recognition, Samples, Source
 from pipelines.speech.usage import Usage
 
 __all__ = ["RATE", "Heard", "Interrupted", "Lost", "Recognition", "Recognizer", "Samples"]
 
-CONNECT_TIMEOUT: Final = 5.0
-"""Seconds to reach an engine."""
 ANSWER_TIMEOUT: Final = 15.0
 """Seconds that a service may take for a piece, or for the last words of a stream."""
 LOCAL_TIMEOUT: Final = 60.0
 """The same for an engine on this machine, whose children may be busy with other speakers."""
 SILENT_SPEECH: Final = 20.0
 """Seconds of speech to which a streaming service says nothing at all before it counts as dead."""
-WORTH_AN_ANSWER: Final = 1.0
-"""Seconds of speech to which an engine that always answers must have answered."""
-SPEECH: Final = 0.5
-"""Probability from which a chunk is speech."""
 
 
 class Recognizer:
@@ -158,7 +147,7 @@ class Recognizer:
             self._used(len(samples) / RATE, 0.0)
             async with asyncio.timeout(None if self._local else ANSWER_TIMEOUT):
                 event = await self._engine.recognize(
-                    _frames(samples),
+                    frames(samples),
                     conn_options=APIConnectOptions(max_retry=0, timeout=CONNECT_TIMEOUT),
                 )
         if not event.alternatives:
@@ -167,152 +156,3 @@ class Recognizer:
         if not isinstance(best.text, str):
             raise NonsenseError
         return best.text.strip(), str(best.language) or self._language
-
-
-class EngineStream:
-    """A :class:`~pipelines.speech.heard.Source`: one stream of an engine that streams.
-
-    Args:
-        engine: The engine.
-        language: BCP 47 tag, where the engine does not tell.
-        used: Takes seconds of audio and seconds connected, as they are used.
-        patience: Seconds without an answer after the end of the audio.
-        silent_speech: Seconds of speech without an answer; None for an engine that may be late.
-        counts_answers: See :class:`Recognizer`.
-    """
-
-    stuck_until = None
-
-    @property
-    def certain(self) -> bool:
-        """See ``Source``: LiveKit's Deepgram plugin tells no broken connection once it closes."""
-        return self._all_heard or not self._counts_answers
-
-    def __init__(
-        self,
-        engine: stt.STT[str],
-        language: str,
-        *,
-        used: Callable[[float, float], None],
-        patience: float,
-        silent_speech: float | None,
-        counts_answers: bool,
-    ) -> None:
-        self._language = language
-        self._used = used
-        self._patience = patience
-        self._silent_speech = silent_speech
-        self._counts_answers = counts_answers
-        self._cutter = Cutter() if engine.capabilities.manual_flush else None
-        self._ended = False
-        self._alive = True
-        self._speech = 0.0  # seconds of it to which there was no answer
-        self._answered = False
-        self._opened_at = self._answered_at = _now()
-        self._all_heard = False
-        self._last = stt.SpeechEvent(type=stt.SpeechEventType.END_OF_SPEECH)
-        self._timeout: asyncio.Timeout | None = None
-        self._stream = engine.stream(
-            conn_options=APIConnectOptions(max_retry=0, timeout=CONNECT_TIMEOUT)
-        )
-        if counts_answers:
-            watch_messages(
-                self._stream,
-                answered=self._note_answer,
-                ended=lambda: self._ended,
-                last=self._last,
-            )
-
-    def push(self, samples: Samples, *, speech: float = 1.0) -> None:
-        """See ``Source``."""
-        if not self._alive:
-            return
-        self._used(len(samples) / RATE, 0.0)
-        at = self._cutter.cut(samples, speech) if self._cutter else None
-        try:
-            for frame in _frames(samples[:at]):
-                self._stream.push_frame(frame)
-            if at is not None:
-                self._stream.flush()
-                for frame in _frames(samples[at:]):
-                    self._stream.push_frame(frame)
-        except RuntimeError:
-            self._alive = False  # closed by its own failure, which the iteration will see
-        if speech >= SPEECH:
-            self._speech += len(samples) / RATE
-            self._limit()
-
-    def end(self) -> None:
-        """See ``Source``."""
-        self._ended = True
-        if self._alive:
-            with suppress(RuntimeError):
-                self._stream.end_input()
-        self._answered_at = _now()
-        self._limit()
-
-    async def __aiter__(self) -> AsyncIterator[Heard]:
-        """See ``Source``."""
-        while True:
-            try:
-                async with asyncio.timeout_at(self._until()) as self._timeout:
-                    event = await anext(self._stream)
-            except StopAsyncIteration:
-                break
-            except TimeoutError:
-                raise EngineSilentError from None
-            finally:
-                self._timeout = None
-            if event is self._last:
-                self._all_heard = True
-                break
-            heard = self._read(event)
-            if heard is not None:
-                yield heard
-        if self._counts_answers and not self._answered and self._speech >= WORTH_AN_ANSWER:
-            raise NonsenseError
-
-    async def aclose(self) -> None:
-        """See ``Source``."""
-        self._alive = False
-        self._used(0.0, _now() - self._opened_at)
-        await self._stream.aclose()
-
-    def _until(self) -> float | None:
-        """Return when the engine must have said something, if it must."""
-        if self._ended:
-            return self._answered_at + self._patience
-        if self._silent_speech is not None and self._speech >= self._silent_speech:
-            # Speech that is said again comes faster than it was spoken: give it time.
-            return self._answered_at + self._patience
-        return None
-
-    def _note_answer(self) -> None:
-        self._answered = True
-
-    def _limit(self) -> None:
-        until = self._until()
-        if until is not None and self._timeout is not None and not self._timeout.expired():
-            self._timeout.reschedule(until)
-
-    def _read(self, event: stt.SpeechEvent) -> Heard | None:
-        if event.type == stt.SpeechEventType.RECOGNITION_USAGE:
-            self._answered = self._answered or bool(event.request_id)
-            return None
-        self._answered, self._answered_at, self._speech = True, _now(), 0.0
-        final = event.type == stt.SpeechEventType.FINAL_TRANSCRIPT
-        interim = event.type == stt.SpeechEventType.INTERIM_TRANSCRIPT
-        if not (final or interim) or not event.alternatives:
-            return None
-        best = event.alternatives[0]
-        language = str(best.language) or self._language
-        return Heard(best.text, final, best.start_time, best.end_time, language)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _frames(samples: Samples) -> list[Any]:
-    stream = AudioByteStream(RATE, 1)
-    return stream.push(samples.tobytes()) + stream.flush()

@@ -7,7 +7,16 @@ from functools import partial
 from typing import Any
 
 from pipelines.errors import FencedError, HeldError, LeaseError
-from pipelines.lease import REMEMBERED, Lease, LeaseKey, Scope, Tombstone
+from pipelines.lease import (
+    NUDGED,
+    REMEMBERED,
+    Lease,
+    LeaseKey,
+    Nudge,
+    NudgeKind,
+    Scope,
+    Tombstone,
+)
 from pipelines.leases.rules import (
     Record,
     beaten,
@@ -33,7 +42,7 @@ class MemoryLeases:
         self._clock = clock
         self._records: dict[LeaseKey, Record] = {}
         self._tombstones: dict[tuple[LeaseKey, str], tuple[Tombstone, float]] = {}
-        self._nudges: list[str] = []
+        self._nudges: dict[tuple[str, NudgeKind], float] = {}
         self.away = away
 
     def empty(self) -> None:
@@ -114,16 +123,17 @@ class MemoryLeases:
         self._reach()
         return self._clock()
 
-    async def nudge(self, room: str) -> None:
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
         """See :meth:`pipelines.lease.Leases.nudge`."""
         self._reach()
-        self._nudges.append(room)
+        self._nudges[room, kind] = self._clock()
 
-    async def nudges(self) -> list[str]:
+    async def nudges(self, after: float) -> list[Nudge]:
         """See :meth:`pipelines.lease.Leases.nudges`."""
         self._reach()
-        rooms, self._nudges = self._nudges, []
-        return list(dict.fromkeys(rooms))
+        since = max(after, self._clock() - NUDGED)
+        found = [Nudge(room, kind, at) for (room, kind), at in self._nudges.items() if at > since]
+        return sorted(found, key=lambda nudge: nudge.at)
 
     async def aclose(self) -> None:
         """Nothing is held open."""

@@ -1,8 +1,9 @@
 """The receiver of LiveKit's webhooks, a small ASGI app: ``POST /livekit/webhook``.
 
 It only writes a nudge: who looks after rooms then looks at this one now, instead of at the next
-sweep. So ``room_finished`` seals a meeting that no job sealed, and what a lost webhook would have
-told is found out later all the same.
+sweep. So ``room_finished`` seals a meeting that no job sealed, a room that opens or that somebody
+comes into gets the agent that it lacks, and what a lost webhook would have told is found out later
+all the same.
 
 LiveKit signs a webhook with the API secret: ``Authorization`` is a JWT with the SHA-256 of the body
 (https://docs.livekit.io/home/server/webhooks/). Answers:
@@ -20,13 +21,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, Protocol, cast, get_args
 
 from google.protobuf.json_format import ParseError
 from livekit.api import TokenVerifier, WebhookReceiver
+from livekit.protocol.models import ParticipantInfo
 from livekit.protocol.webhook import WebhookEvent
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -34,6 +36,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipelines.errors import GreffierError, LeaseError, SettingsError, StoreError
+from pipelines.lease import NudgeKind
 from pipelines.leases.open_leases import open_leases
 from pipelines.settings import Settings
 from pipelines.webhooks.taken import FileTaken, RedisTaken, Taken
@@ -49,8 +52,11 @@ OLDEST: Final = 3600.0
 AHEAD: Final = 300.0
 """Seconds that LiveKit's clock may be ahead of ours."""
 
-NUDGING: Final = "room_finished"
-"""The event after which somebody should look at the room: it may need a seal."""
+NUDGING: Final[Collection[str]] = get_args(NudgeKind)
+"""The events after which somebody should look at the room: for a seal, or for an agent."""
+
+_NOBODY: Final = frozenset({ParticipantInfo.Kind.AGENT, ParticipantInfo.Kind.EGRESS})
+"""Kinds of participants that no agent comes for."""
 
 
 class WebhookRefusedError(GreffierError):
@@ -69,7 +75,7 @@ class WebhookRefusedError(GreffierError):
 class Nudges(Protocol):
     """Keeps the rooms to look at; see :class:`pipelines.lease.Leases`."""
 
-    async def nudge(self, room: str) -> None:
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
         """Ask for a look at a room; raises LeaseError where that can't be kept."""
 
     async def aclose(self) -> None:
@@ -131,8 +137,8 @@ def build_app(
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # Nobody reads it.
         try:
-            if event.event == NUDGING and event.room.name and not await taken.has(event.id):
-                await nudges.nudge(event.room.name)
+            if (kind := nudge_of(event)) and not await taken.has(event.id):
+                await nudges.nudge(event.room.name, kind)
                 await taken.add(event.id)
         except (LeaseError, StoreError) as error:
             log.warning("webhook not kept, LiveKit sends it again", extra={"cause": str(error)})
@@ -186,6 +192,13 @@ def verify(
     if not event.id or not -AHEAD < now - event.created_at < OLDEST:
         raise WebhookRefusedError(HTTPStatus.UNAUTHORIZED, "the event is not of now")
     return event
+
+
+def nudge_of(event: WebhookEvent) -> NudgeKind | None:
+    """Return the nudge that an event is; None where it is no reason to look at a room."""
+    if event.event not in NUDGING or not event.room.name or event.participant.kind in _NOBODY:
+        return None
+    return cast("NudgeKind", event.event)
 
 
 async def _read(request: Request) -> bytes:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from agents.doctor.leases import check_leases
 from bench.redis_server import RedisServer
 from pipelines.errors import FencedError, HeldError, LeaseError
-from pipelines.lease import REMEMBERED, Lease, LeaseKey, Leases, Tombstone
+from pipelines.lease import NUDGED, REMEMBERED, Lease, LeaseKey, Leases, Tombstone
 from pipelines.leases.redis import LONGEST_CALL, RedisLeases
 from pipelines.leases.redis_scripts import MOST_NUDGES
 from pipelines.settings import Settings
@@ -261,13 +261,14 @@ async def test_a_tombstone_and_an_epoch_go_after_a_day_and_nothing_stays_for_eve
     await leases.release(ROOM, epoch=10, tombstone="withdrawn", sid="RM_1")
     daily = LeaseKey("room", ("daily", "greffier", ""))
     await claim(leases, "a", key=daily)
-    await leases.nudge("weekly")
+    await leases.nudge("weekly", "room_started")
     async with Redis.from_url(shared.url) as redis:
         lives = {key: await redis.ttl(key) for key in await redis.keys("*")}
         for index in (b"greffier:{lease}:room", b"greffier:{lease}:room:at"):
             assert lives.pop(index) == -1
             assert await redis.zrange(index, 0, -1) == [daily.name.encode()]
-    assert len(lives) == 4
+    assert 0 < lives.pop(b"greffier:{nudges}") <= NUDGED
+    assert len(lives) == 3
     assert all(REMEMBERED - 60 <= life <= REMEMBERED + 60 for life in lives.values()), lives
 
 
@@ -282,20 +283,25 @@ async def test_a_listed_lease_that_redis_dropped_is_no_lease(
         assert await redis.keys("*") == []
 
 
-async def test_each_nudge_goes_to_one_of_those_who_take_them_and_they_do_not_grow(
-    many: list[RedisLeases],
-) -> None:
+async def test_every_reader_has_each_nudge_and_they_do_not_grow(many: list[RedisLeases]) -> None:
     rooms = [f"room {n}" for n in range(50)]
-    await asyncio.gather(*(many[n % CLAIMERS].nudge(room) for n, room in enumerate(rooms)))
-    found = await asyncio.gather(*(worker.nudges() for worker in many))
-    assert sorted(room for some in found for room in some) == sorted(rooms)
+    nudging = (many[n % CLAIMERS].nudge(room, "room_started") for n, room in enumerate(rooms))
+    await asyncio.gather(*nudging)
+    for found in await asyncio.gather(*(worker.nudges(0.0) for worker in many)):
+        assert sorted(one.room for one in found) == sorted(rooms)
+        assert {one.kind for one in found} == {"room_started"}
+        assert await many[0].nudges(found[-1].at) == []
+        assert await many[0].nudges(found[-2].at) == found[-1:]
+    now = found[-1].at
+    older = {f"room_started older {n}": now - 1 - n / 1e6 for n in range(MOST_NUDGES)}
     async with many[0]._redis.pipeline() as pipeline:
-        for n in range(MOST_NUDGES):
-            pipeline.rpush("greffier:{nudges}", f"older {n}")
+        pipeline.zadd("greffier:{nudges}", {**older, "room_started oldest": now - NUDGED - 1})
         await pipeline.execute()
-    await many[0].nudge("newest")
-    nudged = await many[0].nudges()
-    assert (len(nudged), nudged[-1]) == (MOST_NUDGES, "newest")
+    await many[0].nudge("newest", "room_finished")
+    nudged = await many[0].nudges(0.0)
+    assert len(nudged) == MOST_NUDGES
+    assert (nudged[-1].room, nudged[-1].kind) == ("newest", "room_finished")
+    assert "oldest" not in {one.room for one in nudged}
 
 
 async def test_a_wrong_password_is_told_with_the_setting_and_never_shown(

@@ -86,7 +86,7 @@ def settings(livekit: LiveKitServer, tmp_path: Path) -> Settings:
 @asynccontextmanager
 async def recovering(settings: Settings) -> AsyncIterator[None]:
     """Run what a worker runs beside its jobs."""
-    recovery = Recovery(settings)
+    recovery = Recovery(settings, open_leases(settings))
     recovery.start()
     try:
         yield
@@ -157,13 +157,14 @@ async def test_nobody_but_livekit_can_nudge_and_a_replay_does_nothing(
 
         assert await post(forged) == 401
         assert await post(signed, event_body(room="another", event_id="EV_once")) == 401
-        assert await leases.nudges() == []
+        assert await leases.nudges(0.0) == []
         assert await post(signed) == 200
-        assert await leases.nudges() == ["weekly"]
+        (first,) = await leases.nudges(0.0)
+        assert (first.room, first.kind) == ("weekly", "room_finished")
         receiver.kill()
         await asyncio.to_thread(receiver.begin)
         assert await post(signed) == 200
-        assert await leases.nudges() == []
+        assert await leases.nudges(0.0) == [first]
     await leases.aclose()
 
 
@@ -190,6 +191,6 @@ def test_receivers_of_several_hosts_share_what_was_taken_and_say_when_it_can_not
 async def nudged(settings: Settings) -> list[str]:
     leases = open_leases(settings)
     try:
-        return await leases.nudges()
+        return [one.room for one in await leases.nudges(0.0)]
     finally:
         await leases.aclose()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import pytest
 from livekit import api
 from livekit.protocol.agent_dispatch import AgentDispatch, CreateAgentDispatchRequest
@@ -28,6 +29,7 @@ class LiveKit:
         dispatches: Name -> its dispatches, oldest first.
         told: Data that was sent to a room.
         removed: Identities that were put out.
+        away: How many of the next calls that list rooms it does not answer.
     """
 
     rooms: dict[str, Room] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class LiveKit:
     dispatches: dict[str, list[AgentDispatch]] = field(default_factory=dict)
     told: list[api.SendDataRequest] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    away: int = 0
 
     @property
     def room(self) -> LiveKit:
@@ -83,6 +86,9 @@ class LiveKit:
         return made
 
     async def list_rooms(self, request: api.ListRoomsRequest) -> Any:
+        if self.away:
+            self.away -= 1
+            raise aiohttp.ClientError
         names = request.names or self.rooms
         found = [one for name, one in self.rooms.items() if name in names]
         return api.ListRoomsResponse(rooms=found)

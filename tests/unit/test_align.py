@@ -20,7 +20,13 @@ from pipelines.post_meeting.transcription import (
     Unheard,
 )
 from pipelines.post_meeting.voice_activity import Activity, activity_of_metadata
-from pipelines.transcript.document import Person, Segment, SegmentSource, TranscriptDocument
+from pipelines.transcript.document import (
+    Hole,
+    Person,
+    Segment,
+    SegmentSource,
+    TranscriptDocument,
+)
 
 ADA, JAMES = "ada", "james"
 
@@ -354,3 +360,32 @@ def test_what_was_said_before_the_meeting_begins_at_its_start() -> None:
 def test_a_recording_in_which_nothing_was_said_leaves_the_live_lines() -> None:
     live = document(line(ADA, "one", 1, 4))
     assert align(live, heard(), activity=TALK).segments == live.segments
+
+
+def missing(document: TranscriptDocument, *holes: Hole) -> TranscriptDocument:
+    return document.model_copy(update={"holes": holes})
+
+
+def hole(start: float, end: float, cause: str = "restart", *names: str) -> Hole:
+    return Hole(
+        start_ms=round(start * 1000),
+        end_ms=round(end * 1000),
+        start=iso(START + start),
+        cause=cause,
+        speakers=tuple(Person(identity=name, name=name.title()) for name in names),
+        reason="",
+    )
+
+
+def test_of_a_hole_stays_what_the_recording_lacks_too() -> None:
+    holes = (hole(1, 4), hole(18, 22), hole(30, 33), hole(58, 70))
+    recorded = heard(said("one two", 1, 4), unheard=[(20, 25), (32.8, 40)])
+    result = align(missing(document(), *holes), recorded, activity=TALK)
+    assert result.holes == (hole(20, 22), hole(60, 70))
+
+
+def test_where_no_audio_came_a_recording_fills_what_it_has_words_of() -> None:
+    lost, had = hole(1, 5, "network", ADA), hole(8, 14, "network", JAMES)
+    recorded = heard(said("three four", 8.5, 14))
+    result = align(missing(document(), lost, had), recorded, activity=TALK)
+    assert result.holes == (lost,)

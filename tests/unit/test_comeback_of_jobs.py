@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ from livekit.protocol.agent import Job
 from livekit.protocol.models import Room
 
 from agents import comeback
-from agents.comeback import Comeback
+from agents.comeback import NOBODY_CAME, NOT_ASKED, Comeback
 from agents.livekit_compat import ClosedJob
 from agents.room_state import RoomState, room_key
 from pipelines.lease import Lease
@@ -87,6 +88,63 @@ def test_a_job_whose_process_is_gone_is_replaced_at_once(worker: Worker) -> None
             await asyncio.sleep(TTL / 100)
             (asked,) = worker.livekit.dispatches[ROOM]
             assert asked.metadata == "m"
+
+    test()
+
+
+def test_one_that_dies_while_it_hands_over_to_nobody_is_replaced_at_once(worker: Worker) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        leases = MemoryLeases(asyncio.get_running_loop().time)
+        lease = await held(leases)
+        state = replace(RoomState.of(lease.state), handover="AJ_1")
+        await leases.take(KEY, epoch=7, floor=0, ttl=1000.0, state=state.as_dict(), force=True)
+        async with worker.watching(leases):
+            worker.dies()
+            await asyncio.sleep(TTL / 100)
+            assert len(worker.livekit.dispatches[ROOM]) == 1
+
+    test()
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_worker_that_ends_asks_again_for_who_takes_its_room_over(
+    worker: Worker, failures: int
+) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        leases = MemoryLeases(asyncio.get_running_loop().time)
+        await held(leases)
+        worker.draining = True
+        worker.livekit.away = failures
+        async with worker.watching(leases):
+            await asyncio.sleep(NOT_ASKED / 2)
+            assert len(worker.livekit.dispatches[ROOM]) == 1 - failures
+            await asyncio.sleep(NOT_ASKED)
+            assert len(worker.livekit.dispatches[ROOM]) == 1
+            lease = await leases.read(KEY)
+            assert lease
+            # Nobody came: the job has its lease again.
+            await leases.claim(KEY, holder="AJ_1", epoch=7, ttl=1000.0, state=lease.state)
+            await asyncio.sleep(NOBODY_CAME[0] + NOT_ASKED)
+            assert len(worker.livekit.dispatches[ROOM]) == 2
+
+    test()
+
+
+def test_a_job_that_begins_when_the_worker_ends_already_is_handed_over_too(worker: Worker) -> None:
+    @in_virtual_time
+    async def test() -> None:
+        leases = MemoryLeases(asyncio.get_running_loop().time)
+        jobs, worker.active_jobs, worker.draining = worker.active_jobs, [], True
+        async with worker.watching(leases):
+            await asyncio.sleep(1)
+            await held(leases)
+            worker.active_jobs = jobs
+            await asyncio.sleep(1)
+            lease = await leases.read(KEY)
+            assert lease
+            assert RoomState.of(lease.state).handover == "AJ_1"
 
     test()
 

@@ -16,6 +16,7 @@ from livekit.protocol.models import Room
 
 from agents.dispatch import Dispatcher
 from agents.livekit_api import OURS
+from agents.meeting_id import noted_meeting
 from agents.registry import load_specs
 from agents.room_state import RoomState, room_key
 from agents.waiting_job import FIRST_BEAT, kept_alive
@@ -125,6 +126,20 @@ async def test_jobs_that_wait_for_a_process_count_among_what_a_worker_may_hold(
         one_more = Request(MOST)
         async with answering(dispatcher, one_more):
             assert one_more.rejected is False  # Another worker is asked.
+
+
+async def test_a_room_that_went_on_with_a_meeting_is_that_meeting_s_also_once_it_was_over(
+    dispatcher: Dispatcher, leases: MemoryLeases
+) -> None:
+    before = RoomState(sid="RM_before", meeting=f"{ROOM}/RM_before")
+    await leases.claim(KEY, holder="AJ_0", epoch=1, ttl=0.0, state=before.as_dict())
+    for number in (1, 2):
+        async with answering(dispatcher, Request(number)):
+            assert (await state_of(leases)).meeting == before.meeting
+        lease = await leases.read(KEY)
+        assert lease
+        await leases.release(KEY, epoch=lease.epoch)
+    assert await noted_meeting(leases, KEY, "RM_after") == ""
 
 
 async def test_the_first_is_somebody_else_s_dispatch_never_one_of_ours(

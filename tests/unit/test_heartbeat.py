@@ -17,6 +17,7 @@ from agents.room_state import RoomState, room_key
 from pipelines.errors import FencedError, LeaseError
 from pipelines.lease import Lease
 from pipelines.leases.redis import LONGEST_CALL
+from pipelines.metrics import metrics
 from pipelines.testing.memory_leases import MemoryLeases
 from tests.unit.virtual_time import in_virtual_time
 
@@ -227,7 +228,7 @@ async def test_a_job_that_comes_too_late_does_not_begin() -> None:
 
 @in_virtual_time
 async def test_a_job_hands_over_at_the_moment_that_its_successor_says() -> None:
-    leases = memory()
+    leases, counted = memory(), handovers()
     await claimed(leases)
     beats = heartbeat(leases)
     await beats.begin()
@@ -242,6 +243,13 @@ async def test_a_job_hands_over_at_the_moment_that_its_successor_says() -> None:
         await leases.beat(KEY, holder=NEXT, epoch=lease.epoch, ttl=TTL, state=hears.as_dict())
         await asyncio.sleep(NOTICE / 2)
         assert task.result() == Successor(NEXT, 1234.5)
+    assert handovers() == counted + 1
+
+
+def handovers() -> float:
+    (family,) = metrics().replacements.collect()
+    totals = (one for one in family.samples if one.name.endswith("_total"))
+    return sum(one.value for one in totals if one.labels["cause"] == "handover")
 
 
 @in_virtual_time
@@ -335,3 +343,28 @@ async def test_who_ends_in_good_order_lets_go_and_says_why() -> None:
     assert await leases.tombstone(KEY, "RM_1") == "withdrawn"
     leases.away = True
     await beats.release()
+
+
+@in_virtual_time
+async def test_a_change_in_the_midst_of_a_beat_is_told_by_the_next_one_at_once() -> None:
+    leases = memory()
+    await claimed(leases)
+    beats = heartbeat(leases)
+    await beats.begin()
+    at: list[float] = []
+
+    def state(last: RoomState) -> RoomState:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 1:
+            asyncio.get_running_loop().call_soon(beats.beat_soon)
+        return last
+
+    async def slow_beat(*args: Any, **kwargs: Any) -> Lease:
+        await asyncio.sleep(0.1)
+        return await MemoryLeases.beat(leases, *args, **kwargs)
+
+    leases.beat = slow_beat  # type: ignore[method-assign] # a slow one
+    running = asyncio.create_task(beats.run(state, lambda: True))
+    await asyncio.sleep(0.5)
+    running.cancel()
+    assert len(at) == 2

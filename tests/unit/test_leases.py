@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import FencedError, HeldError, LeaseError, SettingsError
-from pipelines.lease import REMEMBERED, Lease, LeaseKey
+from pipelines.lease import NUDGED, REMEMBERED, Lease, LeaseKey, Nudge
 from pipelines.leases import file_lock
 from pipelines.leases.files import FileLeases, host_clock
 from pipelines.leases.open_leases import open_leases
@@ -259,11 +259,25 @@ async def test_after_the_host_was_started_anew_nobody_holds_anything_and_all_is_
     assert (await claim(after, "b")).epoch > held.epoch
 
 
-async def test_nudges_are_given_out_once_and_each_room_once(leases: FileLeases) -> None:
+async def test_every_reader_has_each_rooms_last_nudge_of_a_kind_for_a_minute(
+    leases: FileLeases, clock: Clock, tmp_path: Path
+) -> None:
     for room in ("weekly", "../daily", "weekly"):
-        await leases.nudge(room)
-    assert sorted(await leases.nudges()) == ["../daily", "weekly"]
-    assert await leases.nudges() == []
+        await leases.nudge(room, "room_started")
+        clock.now += 1.0
+    await leases.nudge("weekly", "room_finished")
+    began = clock.now - 3.0
+    expected = [
+        Nudge("../daily", "room_started", began + 1.0),
+        Nudge("weekly", "room_started", began + 2.0),
+        Nudge("weekly", "room_finished", began + 3.0),
+    ]
+    assert await leases.nudges(0.0) == await leases.nudges(0.0) == expected
+    assert await leases.nudges(expected[1].at) == expected[2:]
+    assert await leases.nudges(expected[2].at) == []
+    clock.now = began + 3.5 + NUDGED
+    assert await leases.nudges(0.0) == []
+    assert not list(tmp_path.glob("**/nudges/*"))
 
 
 async def test_kinds_of_leases_are_listed_apart(leases: FileLeases) -> None:

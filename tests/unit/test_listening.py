@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from agents import listening
-from agents.listening import Listening
+from agents.listening import LONGEST_MISSING, Listening
 from pipelines.events import Hole, HoleCause
 
 
@@ -49,9 +49,13 @@ class Job:
         by_lines: float | None = None,
         late: bool = False,
         hears: bool = True,
+        missing_since: float | None = None,
     ) -> None:
+        def missing(oldest: float) -> float | None:
+            return missing_since if missing_since and missing_since >= oldest else None
+
         attention = SimpleNamespace(
-            hears=hears, speaking_now=lambda: list(microphones), missing_since=None
+            hears=hears, speaking_now=lambda: list(microphones), missing_since=missing
         )
         room = SimpleNamespace(attention=attention)
         self.ledger = Ledger(by_lines)
@@ -145,6 +149,13 @@ async def test_what_is_not_settled_is_not_heard_yet() -> None:
     assert job.listening.heard_until(100.0) == 97.0
 
 
+async def test_a_broken_microphone_does_not_hold_back_for_ever_what_all_have_said() -> None:
+    job = Job(missing_since=100.0)
+    await job.begin()
+    assert job.listening.heard_until(100.0 + LONGEST_MISSING) == 100.0
+    assert job.listening.heard_until(101.0 + LONGEST_MISSING) == 101.0 + LONGEST_MISSING
+
+
 @pytest.mark.parametrize("told", [math.nan, -math.inf, "yesterday", None])
 async def test_a_plugin_that_tells_nonsense_ends_no_heartbeat_and_is_not_asked_again(
     told: Any,
@@ -189,7 +200,7 @@ async def test_where_a_predecessor_hands_over_there_is_a_hole_only_if_it_does_no
     async def agree() -> float | None:
         asked.set()
         await answers.wait()
-        return now if alone else None
+        return now + 1 if alone else None
 
     taking = asyncio.create_task(job.listening.take_over(agree, job.holes.append))
     await asyncio.sleep(0.01)
@@ -199,5 +210,18 @@ async def test_where_a_predecessor_hands_over_there_is_a_hole_only_if_it_does_no
     assert job.listening.heard_until(now) == now - 5
     answers.set()
     await taking
-    assert job.holes == [Hole(now - 5, now, HoleCause.RESTART)][:holes]
+    assert job.holes == [Hole(now - 5, now + 1, HoleCause.RESTART)][:holes]
     assert job.listening.heard_until(now) == now
+
+
+async def test_where_a_predecessor_is_gone_the_hole_ends_with_the_first_audio() -> None:
+    now = time.time()
+    microphone = Microphone()
+    microphone.deliver(now + 0.25)
+
+    async def agree() -> float | None:
+        return 0.0
+
+    job = Job(microphone, before=now - 5)
+    await job.listening.take_over(agree, job.holes.append)
+    assert job.holes == [Hole(now - 5, now + 0.25, HoleCause.RESTART)]

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from bench.livekit_webhook import authorization, event_body
 from pipelines.errors import LeaseError, SettingsError
+from pipelines.lease import NudgeKind
 from pipelines.settings import Settings
 from pipelines.webhooks.receiver import LONGEST, build_app, create_app
 from pipelines.webhooks.taken import CLEAR_INTERVAL, REMEMBERED, FileTaken
@@ -26,11 +27,13 @@ class ListedNudges:
 
     def __init__(self) -> None:
         self.rooms: list[str] = []
+        self.kinds: list[NudgeKind] = []
         self.away = False
 
-    async def nudge(self, room: str) -> None:
+    async def nudge(self, room: str, kind: NudgeKind) -> None:
         if self.away:
             raise LeaseError("leases: no answer in time")
+        self.kinds.append(kind)
         self.rooms.append(room)
 
     async def aclose(self) -> None:
@@ -60,16 +63,24 @@ def unsigned(body: bytes) -> str:
     return f"{head}.{claims}."
 
 
-def test_a_finished_room_is_nudged(nudges: ListedNudges, tmp_path: Path) -> None:
-    assert post(receiver(nudges, tmp_path), event_body(room="weekly")) == 200
-    assert nudges.rooms == ["weekly"]
+def test_a_room_that_opens_or_ends_or_that_somebody_comes_into_is_nudged(
+    nudges: ListedNudges, tmp_path: Path
+) -> None:
+    client = receiver(nudges, tmp_path)
+    kinds = ["room_started", "participant_joined", "room_finished"]
+    for kind in kinds:
+        assert post(client, event_body(kind, room="weekly", event_id=f"EV_{kind}")) == 200
+    assert nudges.rooms == ["weekly"] * 3
+    assert nudges.kinds == kinds
 
 
 def test_an_event_that_means_nothing_here_is_taken_and_left_alone(
     nudges: ListedNudges, tmp_path: Path
 ) -> None:
     client = receiver(nudges, tmp_path)
-    assert post(client, event_body("participant_joined")) == 200
+    agent = {"identity": "greffier", "kind": "AGENT"}
+    assert post(client, event_body("participant_joined", participant=agent)) == 200
+    assert post(client, event_body("participant_left", event_id="EV_4")) == 200
     assert post(client, event_body("egress_ended", room="", event_id="EV_2")) == 200
     assert post(client, event_body("of_next_year", event_id="EV_3", brandNew={"x": 1})) == 200
     assert nudges.rooms == []

@@ -10,9 +10,12 @@ from livekit.protocol.agent import Job
 from livekit.protocol.models import Room
 
 from agents import meeting_id
-from agents.meeting_id import LONGEST_LOOK, meeting_to_serve
+from agents.meeting_id import LONGEST_LOOK, meeting_to_serve, note_meeting, noted_meeting
 from agents.room_settings import RoomSettings
+from agents.room_state import room_key
+from pipelines.lease import REMEMBERED
 from pipelines.settings import Settings
+from pipelines.testing.memory_leases import MemoryLeases
 from pipelines.transcript.stores.files import FilesStore
 from tests.unit.virtual_time import in_virtual_time
 
@@ -51,3 +54,15 @@ async def test_a_disk_that_can_not_be_read_keeps_no_agent_out(
 
     monkeypatch.setattr(meeting_id, "continued_meeting", fail)
     assert await served(tmp_path) == "weekly/RM_2"
+
+
+async def test_what_is_noted_of_a_room_is_forgotten_after_a_day() -> None:
+    now = 0.0
+    leases = MemoryLeases(lambda: now)
+    key = room_key("weekly", "greffier", "")
+    await note_meeting(leases, key, "RM_2", "weekly/RM_1")
+    assert await noted_meeting(leases, key, "RM_2") == "weekly/RM_1"
+    now += REMEMBERED + 1.0
+    assert await noted_meeting(leases, key, "RM_2") == ""
+    await note_meeting(leases, key, "RM_3", "weekly/RM_1")
+    assert [one.key.parts[-1] for one in await leases.leases("continued")] == ["RM_3"]

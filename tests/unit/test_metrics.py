@@ -22,7 +22,7 @@ def test_every_metric_follows_the_conventions_and_explains_itself() -> None:
 
 def test_no_label_could_carry_a_meeting_a_person_or_text() -> None:
     labels = {label for one in describe() for label in one.labels}
-    assert labels == {"engine", "format", "kind", "outcome", "step", "store"}
+    assert labels == {"cause", "engine", "format", "kind", "outcome", "step", "store"}
 
 
 def test_the_dashboard_shows_every_metric_and_none_that_does_not_exist() -> None:

@@ -21,7 +21,7 @@ from pipelines.post_meeting.minutes.markdown import minutes_markdown
 from pipelines.post_meeting.minutes.meetai import merged_lines, summary_markdown
 from pipelines.post_meeting.minutes.redact import redacted
 from pipelines.post_meeting.summary import EXTRACTIVE, Summary
-from pipelines.transcript.document import TranscriptDocument
+from pipelines.transcript.document import Hole, Person, TranscriptDocument
 from pipelines.transcript.escapes import shown_name
 
 HOSTILE = [
@@ -269,3 +269,44 @@ def test_voices_at_one_microphone_are_turns_of_their_own_and_keep_their_labels_r
         "[00:00] Speaker 1 (voice 2)",
         "[00:05] voice 3",
     ]
+
+
+def with_holes(document: TranscriptDocument) -> TranscriptDocument:
+    ada = (Person(identity="u-1", name="Ada Lovelace"),)
+    holes = tuple(
+        Hole(start_ms=at, end_ms=at + 2600, start="", cause=cause, speakers=who, reason="Ada left")
+        for at, cause, who in ((6000, "restart", ()), (12_000, "engine", ada))
+    )
+    return document.model_copy(update={"holes": holes})
+
+
+@pytest.mark.parametrize("make", [minutes_markdown, minutes_html])
+def test_a_hole_stands_where_speech_may_be_missing_and_parts_a_turn(
+    make: Callable[[TranscriptDocument, Summary], str],
+) -> None:
+    document = with_holes(weekly())
+    page = make(document, summary_of(document))
+    text = squeezed((rendered(page) if make is minutes_markdown else Page(page)).text)
+    everybodys = text.index("00:00:06 [not heard for 3 s: the agent was restarted]")
+    adas = text.index("00:00:12 [Ada Lovelace not heard for 3 s: the speech engine did not answer]")
+    transcript = text.index("Transcript")
+    before, between = text[transcript:everybodys], text[everybodys:adas]
+    assert "The compiler passes its tests." in before
+    assert "Grace Hopper" in between
+    assert "00:00:10 We ship it on Friday." in between
+
+
+def test_a_word_document_has_the_holes_too_and_each_language_has_its_words() -> None:
+    document = with_holes(weekly())
+    word = Document(io.BytesIO(minutes_docx(document, summary_of(document, language="fr"))))
+    shown = [one.text for one in word.paragraphs if "[" in one.text]
+    assert shown == [
+        "00:00:06 [rien entendu pendant 3 s: l'agent a redémarré]",
+        "00:00:12 [Ada Lovelace : rien entendu pendant 3 s: le moteur vocal n'a pas répondu]",
+    ]
+
+
+def test_redacted_holes_have_no_names() -> None:
+    document, summary = redacted(with_holes(weekly()), summary_of(weekly()))
+    assert "Speaker 1 not heard for 3 s" in minutes_markdown(document, summary)
+    assert "Ada" not in "".join(hole.model_dump_json() for hole in document.holes)

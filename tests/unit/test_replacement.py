@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from agents.livekit_api import OURS
 from agents.replacement import Replacement
 from agents.room_state import RoomState, room_key
 from pipelines.lease import Lease
+from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.testing.memory_leases import MemoryLeases
 from tests.unit.livekit_double import LiveKit, stand_in
@@ -86,6 +88,26 @@ async def test_what_somebody_else_asked_stays_and_what_we_asked_before_does_not(
     livekit.ask(ROOM, NAME, "m", attributes={OURS: "AD_1"})
     await replacement(leases).see_to(await dead(leases, clock))
     assert [one.id for one in livekit.dispatches[ROOM]] == ["AD_1", "AD_3"]
+
+
+async def test_what_we_asked_and_nobody_has_claimed_stays_its_job_may_be_on_its_way(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit
+) -> None:
+    lease: Lease | None = await dead(leases, clock)
+    for _ in range(2):
+        assert lease
+        assert await replacement(leases).see_to(lease)
+        clock.now += 5.0
+        lease = await leases.read(lease.key)
+    assert [one.id for one in livekit.dispatches[ROOM]] == ["AD_1", "AD_2", "AD_3"]
+
+
+async def test_what_somebody_asked_after_us_in_our_name_stays(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit
+) -> None:
+    later = livekit.ask(ROOM, NAME, "m", attributes={OURS: "AD_1"}, age=-1.0)
+    await replacement(leases).see_to(await dead(leases, clock))
+    assert later in livekit.dispatches[ROOM]
 
 
 async def test_in_a_room_that_livekit_has_made_anew_nobody_has_asked_before_us(
@@ -189,8 +211,9 @@ async def test_an_encrypted_rooms_job_is_not_asked_for_without_its_key(
     assert [json.loads(one.data)["state"] for one in livekit.told] == ["failed"]
 
 
+@pytest.mark.usefixtures("livekit")
 async def test_the_time_in_which_nobody_comes_counts_as_silence(
-    leases: MemoryLeases, clock: Clock, livekit: LiveKit
+    leases: MemoryLeases, clock: Clock
 ) -> None:
     silent = []
     lease: Lease | None = await dead(leases, clock)
@@ -203,7 +226,6 @@ async def test_the_time_in_which_nobody_comes_counts_as_silence(
         clock.now += 5.0
         lease = await leases.read(lease.key)
     assert silent == [3.5, 8.5]
-    assert len(livekit.dispatches[ROOM]) == 2
 
 
 async def test_a_room_that_is_handed_over_keeps_its_job_until_another_one_takes_over(
@@ -217,3 +239,77 @@ async def test_a_room_that_is_handed_over_keeps_its_job_until_another_one_takes_
     assert RoomState.of(taken.state).handover == "AJ_1"
     assert livekit.removed == []
     assert dict(livekit.dispatches[ROOM][-1].attributes) == {OURS: "AD_1"}
+
+
+async def test_of_agents_that_only_listen_people_are_told_nothing(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit
+) -> None:
+    only_listens = Replacement(Settings(agent_name=NAME, listen_only=True), leases)
+    state = replace(STATE, restarts=(time.time(),) * len(PAUSES))
+    assert await only_listens.see_to(await dead(leases, clock, state))
+    assert livekit.told == []
+
+
+def counted() -> dict[str, float]:
+    (family,) = metrics().replacements.collect()
+    return {one.labels["cause"]: one.value for one in family.samples if one.name.endswith("_total")}
+
+
+@pytest.mark.parametrize("died", [True, False])
+async def test_each_death_counts_once_however_often_another_job_is_asked_for(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit, *, died: bool
+) -> None:
+    cause = "died" if died else "silent"
+    before = counted().get(cause, 0.0)
+    lease = await dead(leases, clock)
+    assert await replacement(leases).see_to(lease, died=died)
+    assert counted()[cause] == before + 1
+    clock.now += 10.0
+    waits = await leases.read(lease.key)
+    assert waits
+    assert await replacement(leases).see_to(waits)
+    assert counted()[cause] == before + 1
+    assert len(livekit.dispatches[ROOM]) > 1
+
+
+async def test_a_job_that_dies_while_it_hands_over_to_nobody_is_a_dead_one(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit
+) -> None:
+    lease = await dead(leases, clock)
+    await replacement(leases).hand_over(lease, metadata="m")
+    clock.now += 60.0
+    waiting = await leases.read(lease.key)
+    assert waiting
+    await replacement(leases).see_to(waiting)
+    taken = await leases.read(lease.key)
+    assert taken
+    state = RoomState.of(taken.state)
+    assert (state.handover, state.leaving) == ("", "")
+    assert livekit.removed == [GHOST]
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_where_the_one_that_comes_dies_the_one_that_leaves_goes_on_if_it_is_there(
+    leases: MemoryLeases, clock: Clock, livekit: LiveKit, *, there: bool
+) -> None:
+    livekit.dispatches[ROOM].clear()
+    own = livekit.ask(ROOM, NAME, "m", attributes={OURS: ""})
+    lease = await dead(leases, clock, replace(STATE, first="", dispatch=own.id))
+    await replacement(leases).hand_over(lease, metadata="m")
+    handed = await leases.read(lease.key)
+    assert handed
+    state = replace(RoomState.of(handed.state), identity=f"{GHOST}-e8")
+    claimed = await leases.claim(lease.key, holder="AJ_2", epoch=8, ttl=3.0, state=state.as_dict())
+    livekit.agent(ROOM, f"{GHOST}-e8", epoch=claimed.epoch)
+    if not there:
+        livekit.inside[ROOM] = [one for one in livekit.inside[ROOM] if one.identity != GHOST]
+    clock.now += 3.5
+    silent = await leases.read(lease.key)
+    assert silent
+    assert await replacement(leases).see_to(silent)
+    taken = await leases.read(lease.key)
+    assert taken
+    state = RoomState.of(taken.state)
+    assert (state.handover, state.leaving) == (("AJ_1", GHOST) if there else ("", ""))
+    assert livekit.removed == [f"{GHOST}-e8"]
+    assert (own in livekit.dispatches[ROOM]) == there

@@ -444,14 +444,15 @@ async def test_after_a_connection_was_made_anew_whoever_is_not_heard_is_asked_fo
     room.speak(ada)
     room.emit("reconnecting")
     room.leave(ada)
-    assert meeting.attention.missing_since == 100.0
+    assert meeting.attention.missing_since(101.0) == 100.0  # Nobody is heard.
     monkeypatch.setattr(time, "time", lambda: 103.0)
     room.publish(room.join("ada"))
     room.publish(room.join("james"), muted=True)
     room.speak(room.join("guest"))
     room.emit("reconnected")
     assert room.asked_for == [True, True]
-    assert meeting.attention.missing_since == 100.0
+    assert meeting.attention.missing_since(100.0) == 100.0
+    assert meeting.attention.missing_since(101.0) is None
 
     for identity, heard_from in (("ada", 104.0), ("guest", 101.0)):
         listener = meeting.listener(identity)
@@ -460,7 +461,7 @@ async def test_after_a_connection_was_made_anew_whoever_is_not_heard_is_asked_fo
         listener.heard.set()
     await settled()
     assert of(events, AudioMissed) == [AudioMissed(100.0, "ada", 104.0)]
-    assert meeting.attention.missing_since is None
+    assert meeting.attention.missing_since(0.0) is None
 
 
 async def test_a_connection_that_was_mended_has_missed_nothing_of_who_is_heard(
@@ -476,5 +477,5 @@ async def test_a_connection_that_was_mended_has_missed_nothing_of_who_is_heard(
     room.emit("reconnected")
     await settled()
     assert room.asked_for == []
-    assert meeting.attention.missing_since is None
+    assert meeting.attention.missing_since(0.0) is None
     assert of(events, AudioMissed) == []

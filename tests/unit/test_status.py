@@ -15,9 +15,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agents.status import print_status, read_status, status_json
+from agents.room_state import RoomState, room_key
+from agents.status import print_status, read_status, read_waiting, status_json
 from pipelines.errors import JournalError
 from pipelines.settings import Settings
+from pipelines.testing.memory_leases import MemoryLeases
 from pipelines.transcript.flusher import write_checkpoint
 from pipelines.transcript.journal import Journal
 from pipelines.transcript.line import Line
@@ -46,7 +48,7 @@ def journal(settings: Settings, meeting: str, epoch: int, lines: int) -> Journal
 
 def shown(settings: Settings) -> str:
     out = io.StringIO()
-    print_status(settings, read_status(settings, now=NOW), Console(file=out, width=200))
+    print_status(settings, read_status(settings, now=NOW), (), Console(file=out, width=200))
     return out.getvalue()
 
 
@@ -72,7 +74,7 @@ def test_each_journal_has_its_lines_age_writer_and_what_each_store_lacks(
 def test_the_totals_are_sums_and_json_says_the_same(settings: Settings) -> None:
     journal(settings, "a", 1, lines=2).close()
     journal(settings, "b", 1, lines=3).close()
-    status = json.loads(status_json(read_status(settings, now=NOW)))
+    status = json.loads(status_json(read_status(settings, now=NOW), ()))
     assert status["totals"] == {
         "journals": 2,
         "alive": 0,
@@ -144,8 +146,52 @@ def test_the_command_exits_with_0_and_an_error_with_2(
     monkeypatch.setenv("GREFFIER_DATA_DIR", str(tmp_path))
     good = CliRunner().invoke(app, ["status", "--json"])
     assert good.exit_code == 0
-    assert json.loads(good.output)["totals"]["journals"] == 0
+    status = json.loads(good.output)
+    assert (status["totals"]["journals"], status["waiting"]) == (0, [])
     (tmp_path / "journal").write_text("")
     bad = CliRunner().invoke(app, ["status"])
     assert bad.exit_code == 2
     assert "Traceback" not in bad.output
+
+
+async def rooms() -> MemoryLeases:
+    """Return the leases of rooms of all kinds, most of which do not wait."""
+    leases = MemoryLeases(lambda: 100.0)
+    looping = RoomState(restarts=tuple(range(6)))
+    kinds = {
+        "asked for": ("greffier", RoomState(restarts=(90.0,), asked=2), 4.0),
+        "looping": ("greffier", looping, 300.0),
+        "of another agent": ("other", looping, 300.0),
+        "handed over": ("greffier", RoomState(handover="AJ_1", asked=1), 4.0),
+    }
+    for room, (agent_name, state, ttl) in kinds.items():
+        key = room_key(room, agent_name, "")
+        await leases.take(key, epoch=1, floor=0, ttl=ttl, state=state.as_dict())
+    served = room_key("served", "greffier", "")
+    await leases.claim(served, holder="AJ_2", epoch=1, ttl=3.0, state=looping.as_dict())
+    return leases
+
+
+async def test_rooms_that_wait_for_their_agent_are_shown_with_the_next_try(
+    settings: Settings,
+) -> None:
+    waiting = await read_waiting(await rooms(), "greffier")
+    out = io.StringIO()
+    print_status(settings, (), waiting, Console(file=out, width=200))
+    assert out.getvalue().splitlines()[1:] == [
+        "asked for: waits for its agent, 1 died lately; asked for 2 times, again in 4 s",
+        "looping: waits for its agent, 6 died lately; the next one is asked for in 300 s",
+    ]
+    told = json.loads(status_json((), waiting))["waiting"]
+    assert told[1] == {"room": "looping", "deaths": 6, "asked": 0, "next_try": 300.0}
+
+
+def test_leases_that_are_away_do_not_keep_the_journals_from_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREFFIER_DATA_DIR", str(tmp_path))
+    monkeypatch.setattr("worker.open_leases", lambda _: MemoryLeases(lambda: 0.0, away=True))
+    shown = CliRunner().invoke(app, ["status", "--json"])
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["waiting"] is None
+    assert "not known which rooms wait" in shown.stderr

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from agents.failover import PER_SECOND
-from agents.watcher import AGAIN, LOOKS, Watcher
+from agents.watcher import AGAIN, COUNTS, LOOKS, Watcher
 from pipelines.lease import Lease, LeaseKey, Scope
+from pipelines.metrics import metrics
 from pipelines.testing.memory_leases import MemoryLeases
 from tests.unit.virtual_time import in_virtual_time
 
@@ -280,3 +281,33 @@ async def test_leases_that_were_slow_to_list_tell_of_no_dead_job() -> None:
         await leases.beat(ROOM, holder=late.holder, epoch=late.epoch, ttl=3 * TTL, state={})
         await asyncio.sleep(TTL)
     assert replaced.given == []
+
+
+def counted_waiting() -> float:
+    (family,) = metrics().rooms_waiting.collect()
+    return family.samples[0].value
+
+
+@in_virtual_time
+async def test_who_watches_counts_the_rooms_that_wait_and_who_does_not_counts_none() -> None:
+    leases = memory()
+    for room, agent_name in (("one", "greffier"), ("two", "greffier"), ("three", "another")):
+        key = LeaseKey("room", (room, agent_name, ""))
+        await leases.take(key, epoch=1, floor=0, ttl=300.0, state={})
+    held = LeaseKey("room", ("served", "greffier", ""))
+    await leases.claim(held, holder="AJ_1", epoch=1, ttl=300.0, state={})
+    async with watching(leases, Replaced(leases)):
+        await asyncio.sleep(TTL)
+        assert counted_waiting() == 2
+        await leases.claim(LeaseKey("room", ("one", "greffier", "")), **held_by("AJ_2"))
+        await asyncio.sleep(2 * COUNTS)
+        assert counted_waiting() == 1
+        watch = LeaseKey("watch", ("greffier",))
+        await leases.take(watch, epoch=1, floor=0, ttl=TTL, state={}, force=True)
+        await leases.claim(watch, **held_by("another"))
+        await asyncio.sleep(TTL)
+        assert counted_waiting() == 0
+
+
+def held_by(job: str) -> dict[str, Any]:
+    return {"holder": job, "epoch": 1, "ttl": 300.0, "state": {}}

@@ -18,7 +18,7 @@ from docx.oxml.ns import qn
 from docx.shared import Pt, RGBColor
 from docx.text.paragraph import Paragraph
 
-from pipelines.post_meeting.minutes.outline import Cite, Item, Minutes, Turn, outline
+from pipelines.post_meeting.minutes.outline import Cite, Item, Minutes, Missing, Turn, outline
 from pipelines.post_meeting.summary import Summary
 from pipelines.transcript.document import TranscriptDocument
 
@@ -88,7 +88,12 @@ def _add_link(paragraph: Paragraph, cite: Cite) -> None:
     paragraph._p.append(link)  # noqa: SLF001 - likewise
 
 
-def _add_turn(word: WordDocument, turn: Turn) -> None:
+def _add_turn(word: WordDocument, turn: Turn | Missing) -> None:
+    if isinstance(turn, Missing):
+        paragraph = word.add_paragraph()
+        paragraph.add_run(turn.at).font.size = Pt(9)
+        paragraph.add_run(f" {turn.text}").italic = True
+        return
     name = word.add_paragraph()
     name.add_run(turn.name).bold = True
     name.paragraph_format.keep_with_next = True

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from pipelines.post_meeting.minutes.outline import Cite, Item, Minutes, Turn, outline
+from pipelines.post_meeting.minutes.outline import Cite, Item, Minutes, Missing, Turn, outline
 from pipelines.post_meeting.summary import Summary
 from pipelines.transcript.document import TranscriptDocument
 
@@ -21,7 +21,7 @@ _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.25; }
 h2 { margin-top: 2.5rem; }
-.when, .note, .times, .detail, .mark { opacity: .7; }
+.when, .note, .times, .detail, .mark, .missing { opacity: .7; }
 .times, .detail { font-weight: normal; }
 .cite { font-size: .8em; margin-inline-start: .4em; font-variant-numeric: tabular-nums; }
 .name { font-weight: 600; margin: 1.2rem 0 0; }
@@ -93,7 +93,10 @@ def _link(entry: Element, cite: Cite) -> None:
     SubElement(entry, "a", {"href": f"#line-{cite.line}", "class": "cite"}).text = cite.at
 
 
-def _turn(body: Element, turn: Turn) -> None:
+def _turn(body: Element, turn: Turn | Missing) -> None:
+    if isinstance(turn, Missing):
+        _add(body, "p", f"{turn.at} {turn.text}", kind="missing")
+        return
     _add(body, "p", turn.name, kind="name")
     for line in turn.lines:
         said = SubElement(body, "p", {"id": f"line-{line.number}", "class": "line", "dir": "auto"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.post_meeting.minutes.outline import Item, Minutes, Turn, outline
+from pipelines.post_meeting.minutes.outline import Item, Minutes, Missing, Turn, outline
 from pipelines.post_meeting.summary import Summary
 from pipelines.transcript.document import TranscriptDocument
 from pipelines.transcript.escapes import markdown_text
@@ -45,7 +45,10 @@ def _item(item: Item) -> str:
     return f"- {markdown_text(item.text)}{detail}{links}"
 
 
-def _turn(turn: Turn) -> Iterator[str]:
+def _turn(turn: Turn | Missing) -> Iterator[str]:
+    if isinstance(turn, Missing):
+        yield f"{turn.at} *{markdown_text(turn.text)}*"
+        return
     yield f"**{markdown_text(turn.name)}**"
     for line in turn.lines:
         mark = f" *({line.mark})*" if line.mark else ""

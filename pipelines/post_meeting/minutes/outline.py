@@ -5,14 +5,15 @@ Nothing here is escaped for a format; every text is one line without control cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from heapq import merge
+from itertools import groupby
 from typing import Final, Literal
 
 from pipelines.post_meeting.minutes.words import Words, words_of
 from pipelines.post_meeting.summary import EXTRACTIVE, Action, Statement, Summary
-from pipelines.transcript.document import Segment, SegmentSource, TranscriptDocument
+from pipelines.transcript.document import Hole, Segment, SegmentSource, TranscriptDocument
 from pipelines.transcript.escapes import clock, date, one_line, shown_name
 
 _MODEL: Final = "llm:"
@@ -89,6 +90,19 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A hole: speech that may be missing between the turns.
+
+    Args:
+        at: When it begins, ``HH:MM:SS`` from the start of the meeting.
+        text: Whose speech, how long and why, in brackets.
+    """
+
+    at: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Minutes:
     """The minutes of one meeting.
 
@@ -99,7 +113,7 @@ class Minutes:
         language: BCP 47 tag of the summary, or empty.
         participants: Names, in the order in which they came.
         parts: The summary.
-        turns: The transcript.
+        turns: The transcript; a hole parts a turn in two.
         words: Headings in the summary's language.
     """
 
@@ -109,7 +123,7 @@ class Minutes:
     language: str
     participants: tuple[str, ...]
     parts: tuple[Part, ...]
-    turns: tuple[Turn, ...]
+    turns: tuple[Turn | Missing, ...]
     words: Words
 
 
@@ -137,7 +151,7 @@ def outline(document: TranscriptDocument, summary: Summary) -> Minutes:
         language=summary.language,
         participants=tuple(shown_name(person.name) for person in document.participants),
         parts=tuple(_parts(summary, cites, words)),
-        turns=_turns(document.segments, lines),
+        turns=tuple(_turns(document, lines, words)),
         words=words,
     )
 
@@ -152,7 +166,7 @@ def turns_of(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
 
     Where nobody knows who spoke, the label of the voice is all there is.
     """
-    for _, turn in groupby(segments, key=lambda segment: (segment.speaker, segment.name)):
+    for _, turn in groupby(segments, key=_whose):
         yield list(turn)
 
 
@@ -212,9 +226,27 @@ def _detail(action: Action, words: Words) -> str:
     return ", ".join(filter(None, (one_line(action.owner or ""), due)))
 
 
-def _turns(segments: Sequence[Segment], lines: Sequence[Line]) -> tuple[Turn, ...]:
+def _turns(
+    document: TranscriptDocument, lines: Sequence[Line], words: Words
+) -> Iterator[Turn | Missing]:
+    segments: Iterable[Segment | Hole] = document.segments
     rest = iter(lines)
-    return tuple(
-        Turn(shown_name(turn[0].name), tuple(islice(rest, len(turn))))
-        for turn in turns_of(segments)
-    )
+    for whose, parts in groupby(
+        merge(segments, document.holes, key=lambda part: part.start_ms), key=_whose
+    ):
+        if whose is None:
+            yield from (_missing(part, words) for part in parts if isinstance(part, Hole))
+        else:
+            yield Turn(shown_name(whose[1]), tuple(next(rest) for _ in parts))
+
+
+def _whose(part: Segment | Hole) -> tuple[str, str] | None:
+    return (part.speaker, part.name) if isinstance(part, Segment) else None
+
+
+def _missing(hole: Hole, words: Words) -> Missing:
+    seconds = max(1, round((hole.end_ms - hole.start_ms) / 1000))
+    names = ", ".join(shown_name(person.name) for person in hole.speakers)
+    text = (words.unheard_of if names else words.unheard).format(seconds=seconds, names=names)
+    why = words.causes.get(hole.cause, one_line(hole.cause))
+    return Missing(clock(hole.start_ms), f"[{text}: {why}]")

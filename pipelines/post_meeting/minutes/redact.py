@@ -23,7 +23,8 @@ _Stated = TypeVar("_Stated", bound=Statement)
 
 def redacted(document: TranscriptDocument, summary: Summary) -> tuple[TranscriptDocument, Summary]:
     """Return both without the names and identities of those who were there, and without notes."""
-    people = dict.fromkeys([*document.speakers, *document.participants])
+    missed = (person for hole in document.holes for person in hole.speakers)
+    people = dict.fromkeys([*document.speakers, *document.participants, *missed])
     identities = dict.fromkeys(person.identity for person in people)
     shown = {identity: f"Speaker {number}" for number, identity in enumerate(identities, start=1)}
     hide = _hiding(people, shown)
@@ -46,6 +47,15 @@ def redacted(document: TranscriptDocument, summary: Summary) -> tuple[Transcript
                         }
                     )
                     for segment in document.segments
+                ),
+                "holes": tuple(
+                    hole.model_copy(
+                        update={
+                            "speakers": tuple(map(person, hole.speakers)),
+                            "reason": hide(hole.reason),
+                        }
+                    )
+                    for hole in document.holes
                 ),
                 "notes": (),
             }

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipelines.events import HoleCause
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -20,6 +22,9 @@ class Words:
         nothing: Stands where there is no summary because nothing was said.
         recorded: Marks a line that the live captions lack and the recording has.
         corrected: Marks a line that a person corrected.
+        unheard: Stands where anybody's speech may be missing; ``{seconds}`` of it.
+        unheard_of: The same for the speech of ``{names}`` only.
+        causes: Why, by the cause of the hole.
     """
 
     language: str
@@ -38,6 +43,9 @@ class Words:
     nothing: str
     recorded: str
     corrected: str
+    unheard: str
+    unheard_of: str
+    causes: Mapping[str, str]
 
 
 _ENGLISH: Final = Words(
@@ -57,6 +65,13 @@ _ENGLISH: Final = Words(
     nothing="Nothing was said.",
     recorded="from the recording",
     corrected="corrected",
+    unheard="not heard for {seconds} s",
+    unheard_of="{names} not heard for {seconds} s",
+    causes={
+        HoleCause.RESTART: "the agent was restarted",
+        HoleCause.ENGINE: "the speech engine did not answer",
+        HoleCause.NETWORK: "no audio came",
+    },
 )
 
 _WORDS: Final[Mapping[str, Words]] = {
@@ -78,6 +93,13 @@ _WORDS: Final[Mapping[str, Words]] = {
         nothing="Rien n'a été dit.",
         recorded="d'après l'enregistrement",
         corrected="corrigé",
+        unheard="rien entendu pendant {seconds} s",
+        unheard_of="{names} : rien entendu pendant {seconds} s",
+        causes={
+            HoleCause.RESTART: "l'agent a redémarré",
+            HoleCause.ENGINE: "le moteur vocal n'a pas répondu",
+            HoleCause.NETWORK: "aucun son n'est arrivé",
+        },
     ),
     "de": Words(
         language="de",
@@ -96,6 +118,13 @@ _WORDS: Final[Mapping[str, Words]] = {
         nothing="Es wurde nichts gesagt.",
         recorded="aus der Aufnahme",
         corrected="berichtigt",
+        unheard="{seconds} s nicht gehört",
+        unheard_of="{names}: {seconds} s nicht gehört",
+        causes={
+            HoleCause.RESTART: "der Agent wurde neu gestartet",
+            HoleCause.ENGINE: "die Spracherkennung hat nicht geantwortet",
+            HoleCause.NETWORK: "es kam kein Ton an",
+        },
     ),
     "nl": Words(
         language="nl",
@@ -114,6 +143,13 @@ _WORDS: Final[Mapping[str, Words]] = {
         nothing="Er is niets gezegd.",
         recorded="uit de opname",
         corrected="gecorrigeerd",
+        unheard="{seconds} s niet gehoord",
+        unheard_of="{names}: {seconds} s niet gehoord",
+        causes={
+            HoleCause.RESTART: "de agent is herstart",
+            HoleCause.ENGINE: "de spraakherkenning gaf geen antwoord",
+            HoleCause.NETWORK: "er kwam geen geluid binnen",
+        },
     ),
 }
 
