@@ -10,7 +10,7 @@ import math
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from livekit.agents import AgentServer, WorkerPermissions
@@ -28,6 +28,7 @@ from agents.metrics_endpoint import serve_metrics
 from agents.recovery import Recovery
 from agents.registry import load_specs
 from agents.status import print_status, read_status, status_json
+from pipelines.command_line import fail, read_settings
 from pipelines.errors import GreffierError
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
@@ -58,7 +59,7 @@ def dev() -> None:
 def settings() -> None:
     """Print every setting as it is read from the environment; secrets are hidden."""
     table = Table("variable", "value", "meaning", title="Settings")
-    values = _settings()
+    values = read_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(values, name)
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -71,7 +72,7 @@ def settings() -> None:
 @app.command()
 def doctor() -> None:
     """Check LiveKit, engine, stores, disk, clock and deliveries, and say what to fix."""
-    raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
+    raise typer.Exit(print_checks(asyncio.run(diagnose(read_settings()))))
 
 
 @app.command()
@@ -79,11 +80,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print what the journals here hold and what each store lacks; from the files alone."""
-    settings = _settings()
+    settings = read_settings()
     try:
         journals = read_status(settings)
     except GreffierError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(status_json(journals))
     else:
@@ -144,14 +145,14 @@ def main() -> None:
 
 
 def _serve(*, dev: bool) -> None:
-    settings = _settings()
+    settings = read_settings()
     missing = [
         Settings.variable(name)
         for name in ("livekit_url", "livekit_api_key", "livekit_api_secret")
         if not getattr(settings, name) or str(getattr(settings, name)) == ""
     ]
     if missing:
-        _fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
+        fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
     try:
         # Who may only listen can't show what an engine says.
         engine = "" if settings.listen_only else Engines(settings).resolve()
@@ -165,19 +166,7 @@ def _serve(*, dev: bool) -> None:
                 console.print(f"metrics: {shared.address}", highlight=False)
             run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
     except GreffierError as error:
-        _fail(str(error))
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except GreffierError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(2)
+        fail(str(error))
 
 
 if __name__ == "__main__":

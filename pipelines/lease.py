@@ -23,12 +23,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-Scope: TypeAlias = Literal["room", "watch", "work"]
+Scope: TypeAlias = Literal["room", "watch", "work", "handover"]
 """Kinds of leases, listed apart from each other."""
 
-Tombstone: TypeAlias = Literal["withdrawn", "switched-off", "empty"]
-"""Why nobody is to serve the room again: its dispatch is deleted, metadata switches the agent off,
-or people have left."""
+Tombstone: TypeAlias = Literal["withdrawn", "empty"]
+"""Why nobody is to serve the room again: its dispatch is deleted, or people have left."""
 
 REMEMBERED: Final = 24 * 3600
 """Seconds that a gone lease's epoch and a tombstone are kept."""
@@ -40,7 +39,7 @@ class LeaseKey:
 
     Args:
         scope: Which kind: ``room`` is (room name, agent name, job key), ``watch`` is (agent name,),
-            ``work`` is (meeting, seal, step).
+            ``work`` is (meeting, seal, step), ``handover`` is (job that takes over,).
         parts: What it is, in that kind.
     """
 

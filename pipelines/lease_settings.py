@@ -1,4 +1,4 @@
-"""The settings of leases: where they are kept, and how long one lives without a heartbeat."""
+"""Where leases are kept."""
 
 from __future__ import annotations
 
@@ -15,16 +15,9 @@ class LeaseSettings(BaseModel):
 
     leases: Annotated[StoreAddress | Literal["", "files"], NoDecode] = Field(
         default="",
-        description="Where it is kept who serves which room: `redis://`, or `files` in the data "
-        "directory, for one host; empty takes Celery's broker if Celery works after meetings, "
-        "else the first Redis of `GREFFIER_STORES`, else files.",
-    )
-    lease_ttl: float = Field(
-        default=3.0,
-        ge=0.5,
-        le=60,
-        description="Seconds without a heartbeat after which a job is taken for dead and its room "
-        "gets another one. Three beats fit in it; a busy host's loop stalls 0.4 s at times.",
+        description="Where it is kept who does which step after a meeting: `redis://`, or `files` "
+        "in the data directory, for one host; empty takes Celery's broker if Celery works after "
+        "meetings, else the first Redis of `GREFFIER_STORES`, else files.",
     )
 
     @field_validator("leases", mode="before")

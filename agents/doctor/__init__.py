@@ -18,6 +18,7 @@ from agents.doctor.installation import (
     check_plugins,
     check_settings,
 )
+from agents.doctor.leases import check_leases
 from agents.doctor.livekit_server import check_livekit
 from agents.doctor.stores import check_stores
 from agents.plugin import AgentSpec
@@ -51,6 +52,7 @@ async def diagnose(
         check_journal(settings.journal_dir),
         check_files_store(settings.store_dir),
         *await check_stores(settings),
+        await check_leases(settings),
         *await check_after_meeting(settings),
         *await check_livekit(settings),
     ]

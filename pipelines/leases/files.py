@@ -8,26 +8,27 @@
     <root>/nudges/<room>.json              room to look at
 
 The clock is the host's since it started (CLOCK_BOOTTIME, which nobody can set), so that processes
-in several containers agree, and nothing that was held before the host went down is held after.
+in several containers agree. Each file names the start that its times are of: nothing that was held
+before the host went down is held after.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import dataclasses
 import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 from pipelines.errors import FencedError, HeldError, LeaseError
 from pipelines.lease import REMEMBERED, Lease, LeaseKey, Scope, Tombstone
+from pipelines.leases.file_lock import locked
 from pipelines.leases.rules import (
     Record,
     beaten,
@@ -39,15 +40,20 @@ from pipelines.leases.rules import (
 )
 from pipelines.transcript.paths import meeting_key
 
-LOCKED_FOR: Final = 1.0
-"""Seconds that a lock may be waited for: a process may have been stopped while it held it."""
-
-_LOCK_INTERVAL: Final = 0.005
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def host_clock() -> float:
     """Return the seconds since this host started, the same for all of its processes."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def host_boot() -> str:
+    """Return what tells this start of the host from all others; "" where the host does not."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:  # Not Linux.
+        return ""
 
 
 class FileLeases:
@@ -58,13 +64,17 @@ class FileLeases:
     Args:
         root: Directory on a disk of this host; made when it is first needed.
         clock: Seconds, the same for all processes.
+        boot: Which start of the host the clock counts from.
     """
 
     shared = False
 
-    def __init__(self, root: Path, *, clock: Callable[[], float] = host_clock) -> None:
+    def __init__(
+        self, root: Path, *, clock: Callable[[], float] = host_clock, boot: str | None = None
+    ) -> None:
         self._root = root
         self._clock = clock
+        self._boot = host_boot() if boot is None else boot
 
     async def claim(
         self, key: LeaseKey, *, holder: str, epoch: int, ttl: float, state: Mapping[str, Any]
@@ -109,7 +119,7 @@ class FileLeases:
         def release() -> None:
             done, _ = self._change(key, partial(released, epoch=epoch))
             if done and tombstone:
-                mark = {"kind": tombstone, "at": self._clock()}
+                mark = {"kind": tombstone, "at": self._clock(), "boot": self._boot}
                 with _told(self._root):
                     _replace(self._tombstone(key, sid), mark)
             self._forget(key.scope)
@@ -139,7 +149,7 @@ class FileLeases:
 
         def read() -> Lease | None:
             with _told(self._root):
-                record = _record(_read(self._path(key)))
+                record = self._record(_read(self._path(key)))
             return None if record is None or record.gone else lease_of(key, record, self._clock())
 
         return await asyncio.to_thread(read)
@@ -154,7 +164,7 @@ class FileLeases:
             found = [
                 lease_of(LeaseKey(scope, tuple(file["key"])), record, now)
                 for file in files
-                if file and (record := _record(file)) and not record.gone
+                if (record := self._record(file)) and file and not record.gone
             ]
             wanted = (lease for lease in found if lease.expired or not expired)
             return sorted(wanted, key=lambda lease: lease.key.parts)
@@ -198,12 +208,12 @@ class FileLeases:
     ) -> tuple[bool, Lease]:
         """Apply a rule; return whether it changed the record, and the lease as it is now."""
         path = self._path(key)
-        with _told(self._root), _locked(path.with_suffix(".lock")):
-            stored = _record(_read(path))
+        with _told(self._root), locked(path.with_suffix(".lock")):
+            stored = self._record(_read(path))
             now = self._clock()
             record = rule(stored, now)
             if record:
-                _replace(path, {"key": key.parts, **asdict(record)})
+                _replace(path, {"key": key.parts, "boot": self._boot, **dataclasses.asdict(record)})
         found = record or stored
         assert found, "a rule refuses only what there is"
         return record is not None, lease_of(key, found, now)
@@ -214,7 +224,7 @@ class FileLeases:
             for path in (self._root / scope).glob("*.json"):
                 if self._is_old(path):
                     lock = path.with_suffix(".lock")
-                    with _locked(lock):
+                    with locked(lock):
                         if self._is_old(path):
                             path.unlink(missing_ok=True)
                             lock.unlink()
@@ -227,8 +237,23 @@ class FileLeases:
         return found is not None and self._age(found) > REMEMBERED
 
     def _age(self, found: Mapping[str, Any]) -> float:
-        """Return the seconds since what was read was written or, of a lease, expired."""
-        return self._clock() - float(found.get("until", found["at"]))
+        """Return the seconds since what was read was written or, of a lease, expired.
+
+        What was before the host started is as old as the start: it is remembered for a day more.
+        """
+        at = float(found.get("until", found["at"])) if found.get("boot") == self._boot else 0.0
+        return self._clock() - at
+
+    def _record(self, found: Mapping[str, Any] | None) -> Record | None:
+        if found is None:
+            return None
+        fields = (field.name for field in dataclasses.fields(Record))
+        record = Record(**{name: found[name] for name in fields if name in found})
+        if found.get("boot") == self._boot:
+            return record
+        # Nobody knows how long the host was down: long enough that no meeting goes on.
+        before = -float(REMEMBERED)
+        return dataclasses.replace(record, at=before, until=before)
 
     def _path(self, key: LeaseKey) -> Path:
         return self._root / key.scope / f"{meeting_key(key.name)}.json"
@@ -246,47 +271,12 @@ def _told(root: Path) -> Iterator[None]:
         raise LeaseError(f"leases in {root}: {error.strerror or error}") from None
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + LOCKED_FOR
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if _is_ours(fd, path, until=until):
-                yield
-                return
-        finally:
-            os.close(fd)
-
-
-def _is_ours(fd: int, path: Path, *, until: float) -> bool:
-    """Lock the file; tell whether it is still the one that others lock."""
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise TimeoutError(f"{path.name} stays locked: is a process stopped?") from None
-            time.sleep(_LOCK_INTERVAL)
-        else:
-            with suppress(FileNotFoundError):
-                return os.path.samestat(os.fstat(fd), path.stat())
-            return False
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):  # Not whole: from before a loss of power.
         return None
     return found if isinstance(found, dict) else None
-
-
-def _record(found: Mapping[str, Any] | None) -> Record | None:
-    if found is None:
-        return None
-    return Record(**{name: value for name, value in found.items() if name != "key"})
 
 
 def _replace(path: Path, content: Mapping[str, Any]) -> None:

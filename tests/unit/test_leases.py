@@ -1,0 +1,394 @@
+"""Leases in files, by a clock that the tests move. Redis and the double follow the same rules:
+tests/integration/test_redis_leases.py."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import FencedError, HeldError, LeaseError, SettingsError
+from pipelines.lease import REMEMBERED, Lease, LeaseKey
+from pipelines.leases import file_lock
+from pipelines.leases.files import FileLeases, host_clock
+from pipelines.leases.open_leases import open_leases
+from pipelines.leases.redis import RedisLeases
+from pipelines.settings import Settings
+
+ROOM = LeaseKey("room", ("weekly", "greffier", ""))
+TTL = 3.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def leases(tmp_path: Path, clock: Clock) -> FileLeases:
+    return FileLeases(tmp_path / "leases", clock=clock)
+
+
+async def claim(
+    leases: FileLeases, holder: str, *, epoch: int = 10, key: LeaseKey = ROOM, **state: Any
+) -> Lease:
+    return await leases.claim(key, holder=holder, epoch=epoch, ttl=TTL, state=state)
+
+
+async def beat(leases: FileLeases, lease: Lease, **state: Any) -> Lease:
+    return await leases.beat(
+        lease.key, holder=lease.holder, epoch=lease.epoch, ttl=TTL, state=state
+    )
+
+
+async def take(
+    leases: FileLeases, epoch: int, *, floor: int = 0, force: bool = False, **state: Any
+) -> Lease | None:
+    return await leases.take(ROOM, epoch=epoch, floor=floor, ttl=TTL, state=state, force=force)
+
+
+async def test_of_many_who_claim_a_room_at_once_one_gets_it(leases: FileLeases) -> None:
+    found = await asyncio.gather(
+        *(claim(leases, f"job {n}") for n in range(20)), return_exceptions=True
+    )
+    (won,) = (one for one in found if isinstance(one, Lease))
+    assert {one.lease.holder for one in found if isinstance(one, HeldError)} == {won.holder}
+    assert sum(isinstance(one, HeldError) for one in found) == 19
+
+
+async def test_a_lease_lives_as_long_as_it_is_beaten(leases: FileLeases, clock: Clock) -> None:
+    first = await claim(leases, "a")
+    for _ in range(5):
+        clock.now += TTL - 0.1
+        first = await beat(leases, first, heard_until=1.5)
+        with pytest.raises(HeldError):
+            await claim(leases, "b")
+    clock.now += TTL + 0.5
+    await claim(leases, "c", key=LeaseKey("room", ("daily", "greffier", "")))
+    (found,) = await leases.leases("room", expired=True)
+    assert (found.key, found.state, found.expired) == (ROOM, {"heard_until": 1.5}, True)
+    assert (found.left, found.age) == pytest.approx((-0.5, TTL + 0.5))
+
+
+async def test_who_claims_an_expired_lease_is_in_a_higher_epoch_and_fences_the_old_holder(
+    leases: FileLeases, clock: Clock
+) -> None:
+    old = await claim(leases, "a", epoch=10)
+    clock.now += TTL
+    new = await claim(leases, "b", epoch=3)
+    assert new.epoch > old.epoch
+    with pytest.raises(FencedError) as fenced:
+        await beat(leases, old)
+    assert fenced.value.lease
+    assert (fenced.value.lease.holder, fenced.value.lease.epoch) == ("b", new.epoch)
+
+
+async def test_the_holder_may_claim_again_and_has_the_same_epoch(
+    leases: FileLeases, clock: Clock
+) -> None:
+    first = await claim(leases, "a", epoch=10)
+    assert (await claim(leases, "a", epoch=3)).epoch == first.epoch
+    clock.now += TTL + 1
+    assert (await claim(leases, "a", epoch=3)).epoch == first.epoch
+
+
+async def test_of_many_who_take_an_expired_lease_at_once_one_gets_it(
+    leases: FileLeases, clock: Clock
+) -> None:
+    held = await claim(leases, "a", epoch=10)
+    clock.now += TTL
+    found = await asyncio.gather(*(take(leases, held.epoch, n=n) for n in range(20)))
+    (won,) = filter(None, found)
+    assert (won.epoch, won.holder) == (held.epoch + 1, "")
+    assert await leases.read(ROOM) == won
+
+
+async def test_a_living_holder_is_only_taken_from_by_force(leases: FileLeases) -> None:
+    held = await claim(leases, "a")
+    assert await take(leases, held.epoch) is None
+    taken = await take(leases, held.epoch, force=True)
+    assert taken
+    assert taken.epoch == held.epoch + 1
+    assert await take(leases, held.epoch, force=True) is None
+    with pytest.raises(FencedError):
+        await beat(leases, held)
+
+
+async def test_who_took_a_lease_sets_the_epoch_that_its_next_holder_gets(
+    leases: FileLeases, clock: Clock
+) -> None:
+    held = await claim(leases, "a", epoch=10)
+    clock.now += TTL
+    taken = await take(leases, held.epoch, floor=500, restarts=1)
+    assert taken
+    assert (taken.epoch, taken.state) == (501, {"restarts": 1})
+    assert (await claim(leases, "b", epoch=20)).epoch == 501
+
+
+async def test_a_lease_that_was_taken_and_not_claimed_expires_and_is_taken_again(
+    leases: FileLeases, clock: Clock
+) -> None:
+    first = await take(leases, 10)
+    assert first
+    assert await take(leases, first.epoch) is None
+    clock.now += TTL
+    second = await take(leases, first.epoch)
+    assert second
+    assert second.epoch == first.epoch + 1
+
+
+async def test_a_lost_lease_is_made_again_by_its_holders_beat_in_its_epoch(
+    leases: FileLeases, tmp_path: Path
+) -> None:
+    held = await claim(leases, "a", epoch=10)
+    (record,) = tmp_path.glob("leases/room/*.json")
+    record.unlink()
+    assert (await beat(leases, held)).epoch == held.epoch
+    with pytest.raises(HeldError):
+        await claim(leases, "b", epoch=50)
+
+
+async def test_after_a_loss_the_newer_of_two_holders_has_the_lease_whoever_beats_first(
+    leases: FileLeases,
+) -> None:
+    old = Lease(ROOM, epoch=10, holder="a", state={}, left=0.0, age=0.0)
+    new = Lease(ROOM, epoch=11, holder="b", state={}, left=0.0, age=0.0)
+    await beat(leases, old)
+    await beat(leases, new)
+    with pytest.raises(FencedError):
+        await beat(leases, old)
+    assert (await beat(leases, new)).holder == "b"
+
+
+async def test_of_two_holders_in_one_epoch_the_second_has_to_leave(leases: FileLeases) -> None:
+    await claim(leases, "a", epoch=10)
+    with pytest.raises(FencedError):
+        await beat(leases, Lease(ROOM, epoch=10, holder="b", state={}, left=0.0, age=0.0))
+
+
+async def test_a_released_lease_is_gone_but_its_epoch_is_not_used_again(
+    leases: FileLeases,
+) -> None:
+    held = await claim(leases, "a", epoch=10)
+    await leases.release(ROOM, epoch=held.epoch)
+    assert await leases.read(ROOM) is None
+    assert await leases.leases("room") == []
+    assert await take(leases, held.epoch, force=True) is None
+    with pytest.raises(FencedError):
+        await beat(leases, held)
+    assert (await claim(leases, "b", epoch=3)).epoch == held.epoch + 1
+
+
+async def test_a_fenced_holder_releases_nothing_and_leaves_no_tombstone(
+    leases: FileLeases,
+) -> None:
+    held = await claim(leases, "a")
+    taken = await take(leases, held.epoch, force=True)
+    await leases.release(ROOM, epoch=held.epoch, tombstone="withdrawn", sid="RM_1")
+    assert await leases.read(ROOM) == taken
+    assert await leases.tombstone(ROOM, "RM_1") is None
+
+
+async def test_a_tombstone_is_of_one_opening_of_the_room_and_lasts_a_day(
+    leases: FileLeases, clock: Clock
+) -> None:
+    await leases.release(ROOM, epoch=1, tombstone="withdrawn", sid="RM_1")
+    other = LeaseKey("room", ("weekly", "greffier", "recording"))
+    assert await leases.tombstone(ROOM, "RM_1") == "withdrawn"
+    assert await leases.tombstone(ROOM, "RM_2") is None
+    assert await leases.tombstone(other, "RM_1") is None
+    clock.now += REMEMBERED + 1
+    assert await leases.tombstone(ROOM, "RM_1") is None
+
+
+async def test_only_a_tombstone_of_the_named_kind_is_cleared(leases: FileLeases) -> None:
+    for sid, kind in (("RM_1", "empty"), ("RM_2", "withdrawn")):
+        await leases.release(ROOM, epoch=1, tombstone=kind, sid=sid)  # type: ignore[arg-type]  # both are
+        await leases.clear_tombstone(ROOM, sid, "empty")
+    assert await leases.tombstone(ROOM, "RM_1") is None
+    assert await leases.tombstone(ROOM, "RM_2") == "withdrawn"
+
+
+async def test_a_clock_that_was_set_back_keeps_no_dead_holder_alive(
+    leases: FileLeases, clock: Clock
+) -> None:
+    held = await claim(leases, "a")
+    clock.now -= 3600
+    found = await leases.read(ROOM)
+    assert found
+    assert found.expired
+    await beat(leases, held)  # Whoever lives is alive again.
+    with pytest.raises(HeldError):
+        await claim(leases, "b")
+
+
+async def test_a_clock_that_went_back_a_little_changes_nothing(
+    leases: FileLeases, clock: Clock
+) -> None:
+    await claim(leases, "a")
+    clock.now -= 0.5
+    with pytest.raises(HeldError):
+        await claim(leases, "b")
+
+
+async def test_after_the_host_was_started_anew_nobody_holds_anything_and_all_is_long_ago(
+    tmp_path: Path, clock: Clock
+) -> None:
+    daily = LeaseKey("room", ("daily", "greffier", ""))
+    clock.now = 20.0
+    before = FileLeases(tmp_path / "leases", clock=clock, boot="one")
+    held = await claim(before, "a", heard_until=1.5)
+    await before.release(daily, epoch=1, tombstone="withdrawn", sid="RM_1")
+    clock.now = 21.0  # The host was down for a while, and starts.
+    after = FileLeases(tmp_path / "leases", clock=clock, boot="other")
+    (found,) = await after.leases("room", expired=True)
+    assert found.state == {"heard_until": 1.5}
+    assert found.age > REMEMBERED
+    assert await after.tombstone(daily, "RM_1") == "withdrawn"
+    assert (await claim(after, "b")).epoch > held.epoch
+
+
+async def test_nudges_are_given_out_once_and_each_room_once(leases: FileLeases) -> None:
+    for room in ("weekly", "../daily", "weekly"):
+        await leases.nudge(room)
+    assert sorted(await leases.nudges()) == ["../daily", "weekly"]
+    assert await leases.nudges() == []
+
+
+async def test_kinds_of_leases_are_listed_apart(leases: FileLeases) -> None:
+    keys = [LeaseKey("work", ("weekly/RM_1", "1", step)) for step in ("align", "transcribe")]
+    for key in (*reversed(keys), ROOM):
+        await claim(leases, "a", key=key)
+    assert [lease.key for lease in await leases.leases("work")] == keys
+    assert [lease.key for lease in await leases.leases("room")] == [ROOM]
+    assert await leases.leases("watch") == []
+
+
+async def test_what_is_gone_for_a_day_leaves_no_file(
+    leases: FileLeases, clock: Clock, tmp_path: Path
+) -> None:
+    await leases.release(ROOM, epoch=1, tombstone="empty", sid="RM_1")
+    clock.now += REMEMBERED + 1
+    other = LeaseKey("room", ("daily", "greffier", ""))
+    await leases.release(other, epoch=1)
+    left = [path.stem for path in tmp_path.glob("leases/*/*") if path.is_file()]
+    assert {stem.partition("-")[0] for stem in left} == {"daily"}
+
+
+async def test_a_process_stopped_with_the_lock_holds_up_nobody_for_ever(
+    leases: FileLeases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_lock, "LOCKED_FOR", 0.02)
+    held = await claim(leases, "a")
+    (lock,) = tmp_path.glob("leases/room/*.lock")
+    with lock.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        with pytest.raises(LeaseError, match="stays locked"):
+            await beat(leases, held)
+        assert await leases.read(ROOM)
+    await beat(leases, held)
+
+
+async def test_a_lock_whose_file_was_deleted_meanwhile_locks_nothing(
+    leases: FileLeases, tmp_path: Path
+) -> None:
+    await claim(leases, "a")
+    (lock,) = tmp_path.glob("leases/room/*.lock")
+    with lock.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        waiting = asyncio.create_task(claim(leases, "a"))
+        await asyncio.sleep(0.02)
+        lock.unlink()
+        with file_lock.locked(lock):  # Somebody else has the new one.
+            fcntl.flock(locked, fcntl.LOCK_UN)
+            await asyncio.sleep(0.02)
+            assert not waiting.done()
+        await waiting
+
+
+async def test_half_a_record_is_none(leases: FileLeases, tmp_path: Path) -> None:
+    await claim(leases, "a")
+    (record,) = tmp_path.glob("leases/room/*.json")
+    record.write_bytes(record.read_bytes()[:20])
+    assert await leases.leases("room") == []
+    assert (await claim(leases, "b")).holder == "b"
+
+
+async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "leases").write_text("no directory")
+    leases = FileLeases(tmp_path / "leases")
+    with pytest.raises(LeaseError, match=str(tmp_path)):
+        await claim(leases, "a")
+
+
+async def test_a_state_is_json_and_shown_nowhere(leases: FileLeases) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        await claim(leases, "a", at=float("nan"))
+    with pytest.raises(ValueError, match="JSON"):
+        await claim(leases, "a", at=object())
+    assert "Ada" not in repr(await claim(leases, "a", person="Ada"))
+
+
+def test_the_hosts_clock_is_one_for_all_processes_and_nobody_sets_it() -> None:
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert host_clock() == pytest.approx(uptime, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({}, ""),
+        ({"GREFFIER_STORES": "s3://b/p"}, ""),
+        (
+            {"GREFFIER_STORES": "s3://b/p, redis://near/0, far=redis://far/0"},
+            "redis=redis://near/0",
+        ),
+        ({"GREFFIER_STORES": "redis://near/0", "GREFFIER_LEASES": "files"}, ""),
+        ({"GREFFIER_LEASES": "redis://:word@far/1"}, "redis=redis://far/1"),
+        (
+            {"GREFFIER_STORES": "redis://near/0", "GREFFIER_LEASES": "rediss://far/0"},
+            "redis=rediss://far/0",
+        ),
+    ],
+)
+def test_leases_are_where_the_settings_say_else_in_the_first_redis_else_in_files(
+    variables: dict[str, str], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_environment()
+    assert str(settings.lease_place or "") == place
+    leases = open_leases(settings)
+    assert isinstance(leases, RedisLeases if place else FileLeases)
+    assert leases.shared == bool(place)
+
+
+@pytest.mark.parametrize(
+    "value", ["s3://bucket/p", "redis://a/0,b=redis://b/0", "nowhere", "redis://:secret-word@"]
+)
+def test_another_place_for_leases_is_refused_by_name(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREFFIER_LEASES", value)
+    with pytest.raises(SettingsError, match="GREFFIER_LEASES") as refused:
+        Settings.from_environment()
+    assert "secret-word" not in str(refused.value)
+
+
+def test_an_option_that_there_is_not_is_told_with_the_setting_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GREFFIER_LEASES", "redis://h/0?no_such_option=1")
+    with pytest.raises(SettingsError, match="GREFFIER_LEASES"):
+        open_leases(Settings.from_environment())
