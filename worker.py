@@ -10,7 +10,7 @@ import math
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from livekit.agents import AgentServer, WorkerPermissions
@@ -37,6 +37,7 @@ from agents.status import (
     read_waiting,
     status_json,
 )
+from pipelines.command_line import fail, read_settings
 from pipelines.errors import GreffierError, LeaseError
 from pipelines.leases.open_leases import open_leases
 from pipelines.metrics import metrics
@@ -68,7 +69,7 @@ def dev() -> None:
 def settings() -> None:
     """Print every setting as it is read from the environment; secrets are hidden."""
     table = Table("variable", "value", "meaning", title="Settings")
-    values = _settings()
+    values = read_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(values, name)
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -81,7 +82,7 @@ def settings() -> None:
 @app.command()
 def doctor() -> None:
     """Check LiveKit, engine, stores, disk, clock and deliveries, and say what to fix."""
-    raise typer.Exit(print_checks(asyncio.run(diagnose(_settings()))))
+    raise typer.Exit(print_checks(asyncio.run(diagnose(read_settings()))))
 
 
 @app.command()
@@ -89,12 +90,12 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print what the journals here hold, what each store lacks and which rooms wait."""
-    settings = _settings()
+    settings = read_settings()
     try:
         journals = read_status(settings)
         waiting = asyncio.run(_waiting(settings))
     except GreffierError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         typer.echo(status_json(journals, waiting))
     else:
@@ -159,14 +160,14 @@ def main() -> None:
 
 
 def _serve(*, dev: bool) -> None:
-    settings = _settings()
+    settings = read_settings()
     missing = [
         Settings.variable(name)
         for name in ("livekit_url", "livekit_api_key", "livekit_api_secret")
         if not getattr(settings, name) or str(getattr(settings, name)) == ""
     ]
     if missing:
-        _fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
+        fail(f"{', '.join(missing)} must be set, e.g. LIVEKIT_URL=wss://livekit.example.org")
     try:
         # Who may only listen can't show what an engine says.
         engine = "" if settings.listen_only else Engines(settings).resolve()
@@ -180,7 +181,7 @@ def _serve(*, dev: bool) -> None:
                 console.print(f"metrics: {shared.address}", highlight=False)
             run_worker(server, dev=dev, log_level="DEBUG" if dev else settings.log_level)
     except GreffierError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 async def _waiting(settings: Settings) -> list[WaitingRoom] | None:
@@ -193,18 +194,6 @@ async def _waiting(settings: Settings) -> list[WaitingRoom] | None:
         return None
     finally:
         await leases.aclose()
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except GreffierError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(2)
 
 
 if __name__ == "__main__":

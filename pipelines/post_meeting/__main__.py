@@ -12,11 +12,12 @@ import time
 from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.console import Console
 
+from pipelines.command_line import fail, read_settings
 from pipelines.errors import GreffierError, StepError, StoreError
 from pipelines.post_meeting.builtin import BuiltinWorker
 from pipelines.post_meeting.hand_over import hand_over, nudge_new
@@ -56,7 +57,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print the steps of every meeting that is not finished, and those that were given up."""
-    steps = _run(_status(_settings()))
+    steps = _run(_status(read_settings()))
     if as_json:
         typer.echo(status_json(steps))
     else:
@@ -75,7 +76,7 @@ def run(
     summary_language: Annotated[str, typer.Option(help="Language of the summary.")] = "",
 ) -> None:
     """Work in this process until nothing is left to do, with progress bars."""
-    settings = _settings()
+    settings = read_settings()
     if not files:
         _run(_work(settings, until_idle=True))
         return
@@ -111,8 +112,8 @@ def retry(
 ) -> None:
     """Try again what was given up, from its first attempt on."""
     if not meetings and not everything:
-        _fail("name meetings as `status` prints them, or --all")
-    done = _run(_retry(_settings(), None if everything else set(meetings or ())))
+        fail("name meetings as `status` prints them, or --all")
+    done = _run(_retry(read_settings(), None if everything else set(meetings or ())))
     typer.echo(f"tried again: {', '.join(one.marker for one in done.again) or 'none'}")
     for refused in done.refused:
         typer.echo(f"not tried again: {refused}", err=True)
@@ -133,7 +134,7 @@ def worker(
     ] = 2,
 ) -> None:
     """Do the steps of all meetings: as a Celery worker if GREFFIER_AFTER says so."""
-    settings = _settings()
+    settings = read_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     if settings.after == "celery":
         from pipelines.post_meeting.celery_app import serve  # noqa: PLC0415 - Celery's alone
@@ -146,7 +147,7 @@ def worker(
 @app.command(name="hand-over")
 def hand_over_new(*, until_idle: UntilIdle = False, with_parent: WithParent = False) -> None:
     """Tell Celery's workers of the meetings that are sealed here, and give S3 their files."""
-    settings = _settings()
+    settings = read_settings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     _run(_with_parent(_hand_over(settings, until_idle=until_idle), with_parent=with_parent))
 
@@ -257,19 +258,7 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     try:
         return asyncio.run(work)
     except GreffierError as error:
-        _fail(str(error))
-
-
-def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except GreffierError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
-    raise typer.Exit(2)
+        fail(str(error))
 
 
 if __name__ == "__main__":
