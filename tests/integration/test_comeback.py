@@ -201,11 +201,11 @@ async def test_of_two_workers_one_takes_over_from_a_hung_job_and_from_a_worker_t
     async with guest_in(rooms, room):
         await rooms.dispatch(room, agent_name)
         agents = [await another_agent(rooms, room)]
-        serves, pid = the_one_that_serves(workers)
+        serves, pid = await the_one_that_serves(workers)
         os.kill(pid, signal.SIGSTOP)
         agents.append(await another_agent(rooms, room, *agents))
 
-        serves, _ = the_one_that_serves(workers)
+        serves, _ = await the_one_that_serves(workers)  # The hung one is killed by its worker.
         told = time.monotonic()
         os.kill(serves.pid, signal.SIGTERM)
         agents.append(await another_agent(rooms, room, *agents))
@@ -215,6 +215,11 @@ async def test_of_two_workers_one_takes_over_from_a_hung_job_and_from_a_worker_t
     await rooms.delete(room)
 
 
-def the_one_that_serves(workers: Sequence[WorkerProcess]) -> tuple[WorkerProcess, int]:
-    ((worker, (pid,)),) = [(one, pids) for one in workers if (pids := one.job_pids())]
-    return worker, pid
+async def the_one_that_serves(workers: Sequence[WorkerProcess]) -> tuple[WorkerProcess, int]:
+    """Return the worker of the one job that is there, and that job's process id."""
+    async with asyncio.timeout(COMES):
+        while True:
+            found = [(worker, pid) for worker in workers for pid in worker.job_pids()]
+            if len(found) == 1:
+                return found[0]
+            await asyncio.sleep(0.1)
