@@ -218,7 +218,7 @@ class Replacement:
         agent_name = self._settings.agent_name
         asking = dispatch_again(livekit, name, agent_name, metadata, first=first)
         asked, *_ = await asyncio.gather(asking, *fencing)
-        # Where it was asked for before in vain, the job of that dispatch may be on its way; one that
+        # Where it was asked for before in vain, that dispatch's job may be on its way; one that
         # hands over serves by its own.
         if state.asked == 1 and not state.leaving and asked:
             await forget_dispatches(livekit, name, agent_name, metadata, before=asked)
