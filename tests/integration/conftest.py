@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import secrets
 import shutil
@@ -132,19 +133,24 @@ def start_publisher(livekit: LiveKitServer, tmp_path: Path, processes: ExitStack
     return start
 
 
+def _install_packages(npm: str) -> None:
+    installed, wanted = _NODE / "node_modules/.package-lock.json", _NODE / "package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
+        return
+    install = subprocess.run([npm, "ci"], cwd=_NODE, capture_output=True, text=True, check=False)
+    if install.returncode:
+        pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
+
+
 @pytest.fixture(scope="session")
 def node() -> str:
     """Node.js with the packages of tests/node installed."""
     found, npm = shutil.which("node"), shutil.which("npm")
     if not found or not npm:
         pytest.skip("needs Node.js 20 or newer with npm on PATH")
-    installed, wanted = _NODE / "node_modules/.package-lock.json", _NODE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        install = subprocess.run(
-            [npm, "ci"], cwd=_NODE, capture_output=True, text=True, check=False
-        )
-        if install.returncode:
-            pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
+    with (_NODE / "package-lock.json").open() as wanted:
+        fcntl.flock(wanted, fcntl.LOCK_EX)  # Tests of other processes need them too.
+        _install_packages(npm)
     return found
 
 

@@ -35,7 +35,7 @@ TURNS: Final[list[Turn]] = [
 ]
 BULK: Final = 1_000
 LAST: Final[list[Turn]] = [
-    {"identity": who, "texts": ["And", "And fin", f"And finally, {who} again."], "pause": 1.5}
+    {"identity": who, "texts": ["And", "And fin", f"And finally, {who} again."], "pause": 4.0}
     for who in ("ada", "bob", "ada", "bob")
 ]
 FINALS: Final = len(TURNS) + 2 + BULK + len(LAST)  # With a correction and a withdrawal.

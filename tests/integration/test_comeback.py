@@ -30,6 +30,8 @@ from pipelines.transcript.paths import meeting_key
 if TYPE_CHECKING:
     from tests.integration.conftest import StartWorker
 
+pytestmark = pytest.mark.alone  # In seconds, what is alive is told from what is dead.
+
 NAME = "comeback"
 TTL = 3.0  # seconds in which nobody but its worker knows that a job died; the default
 SETTLED = 2.0  # seconds in which a second agent would have come

@@ -15,6 +15,7 @@ LEAST = 0.02  # seconds; below it a ratio of two percentiles says nothing on a b
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server")
+@pytest.mark.alone
 def test_with_a_silent_redis_captions_are_in_time_and_the_other_stores_have_all(
     livekit: LiveKitServer, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ async def test_of_a_host_that_vanished_with_its_files_redis_has_what_people_saw(
         "second",
         GREFFIER_STORES=redis.url,
         GREFFIER_RECOVER_INTERVAL="1",
+        GREFFIER_CONTINUE_WITHIN="1",
         GREFFIER_VANISHED_AFTER="1",
     )
     transcripts = tmp_path / "data" / "transcripts"

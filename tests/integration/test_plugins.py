@@ -133,6 +133,7 @@ async def test_hostile_plugins_are_told_failed_and_captions_and_other_plugins_go
     await until(lambda: not job.is_running())  # A thread that spins ends with it.
 
 
+@pytest.mark.alone
 def test_hostile_plugins_do_not_make_captions_late(meetings: PluginMeetings, room: str) -> None:
     without = meetings.delays(f"{room}-1", THREE, "echo")
     hostile = meetings.delays(f"{room}-2", THREE, "echo", HOSTILE)

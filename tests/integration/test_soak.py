@@ -18,6 +18,7 @@ KINDS = ("job killed", "redis killed")
 SEED = 314  # of those up to 400, the one with the shortest pauses
 
 
+@pytest.mark.alone
 def test_nothing_that_was_seen_is_lost_or_doubled_by_faults_and_every_hole_is_marked(
     tmp_path: Path,
 ) -> None:
