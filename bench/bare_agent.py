@@ -19,7 +19,7 @@ from livekit.agents import AgentServer, AutoSubscribe, JobContext, cli
 
 NAME: Final = "bare"
 
-server = AgentServer(num_idle_processes=1, load_fnc=lambda _: 0.0)
+server = AgentServer(num_idle_processes=1, load_fnc=lambda _: 0.0, host="127.0.0.1", port=0)
 
 
 @server.rtc_session(agent_name=NAME)
