@@ -12,7 +12,7 @@ from livekit import rtc
 
 from agents.caption_formats import LARGEST_PACKET, make_format
 from pipelines.errors import SettingsError
-from pipelines.events import CaptionFinal, CaptionInterim
+from pipelines.events import CaptionFinal, CaptionInterim, Correction
 from pipelines.settings import CaptionFormatName, Settings
 
 START = 1_700_000_000.0
@@ -168,3 +168,26 @@ def test_a_wrong_list_of_formats_stops_the_start_and_says_why(
     monkeypatch.setenv("GREFFIER_CAPTION_FORMATS", value)
     with pytest.raises(SettingsError, match=rf"^GREFFIER_CAPTION_FORMATS: .*{problem}"):
         Settings.from_environment()
+
+
+CORRECTED = replace(
+    FINAL,
+    text="Good evening.",
+    index=9,
+    correction=Correction(START + 60, "grace", "Grace", original="Good morning."),
+)
+
+
+async def test_a_correction_is_told_with_its_author_where_the_segment_can_be_replaced() -> None:
+    (stream,) = (await sent("text-stream", CORRECTED)).streams
+    assert (stream["sender_identity"], stream["text"]) == ("ada", "Good evening.")
+    assert stream["attributes"] == {
+        "lk.segment_id": "e-1",
+        "lk.transcription_final": "true",
+        "lk.transcribed_track_id": "TR_1",
+        "greffier.corrected_by": "grace",
+        "greffier.corrected_at": "2023-11-14T22:14:20.000Z",
+    }
+    assert not (await sent("legacy", CORRECTED)).transcriptions
+    (packet,) = (await sent("meetai", CORRECTED)).packets
+    assert (json.loads(packet)["text"], json.loads(packet)["index"]) == ("Good evening.", 9)
