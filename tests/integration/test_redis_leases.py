@@ -272,6 +272,21 @@ async def test_a_tombstone_and_an_epoch_go_after_a_day_and_nothing_stays_for_eve
     assert all(REMEMBERED - 60 <= life <= REMEMBERED + 60 for life in lives.values()), lives
 
 
+async def test_what_nobody_lists_or_lets_go_of_leaves_the_indexes_a_day_after_its_end(
+    leases: RedisLeases, shared: RedisServer
+) -> None:
+    daily = LeaseKey("room", ("daily", "greffier", ""))
+    await claim(leases, "a", key=daily)
+    async with Redis.from_url(shared.url) as redis:
+        for index in ("greffier:{lease}:room", "greffier:{lease}:room:at"):
+            await redis.zadd(index, {"old": 1.0})
+            await redis.zincrby(index, -REMEMBERED - 60, daily.name)
+        await redis.delete(f"greffier:{{lease}}:room:{daily.name}")
+        await claim(leases, "a")
+        for index in ("greffier:{lease}:room", "greffier:{lease}:room:at"):
+            assert await redis.zrange(index, 0, -1) == [ROOM.name.encode()]
+
+
 async def test_a_listed_lease_that_redis_dropped_is_no_lease(
     leases: RedisLeases, shared: RedisServer
 ) -> None:

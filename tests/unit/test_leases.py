@@ -300,6 +300,18 @@ async def test_what_is_gone_for_a_day_leaves_no_file(
     assert {stem.partition("-")[0] for stem in left} == {"daily"}
 
 
+async def test_what_nobody_lets_go_of_leaves_no_file_a_day_after_its_end(
+    leases: FileLeases, clock: Clock, tmp_path: Path
+) -> None:
+    first, second = (LeaseKey("effect", ("weekly", one)) for one in ("a", "b"))
+    await claim(leases, "1", key=first)
+    clock.now += TTL + REMEMBERED + 1
+    await claim(leases, "1", key=second)
+    left = [path for path in tmp_path.glob("leases/effect/*") if path.suffix == ".json"]
+    assert len(left) == 1
+    assert await leases.read(second)
+
+
 async def test_a_process_stopped_with_the_lock_holds_up_nobody_for_ever(
     leases: FileLeases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
