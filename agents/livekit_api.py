@@ -62,6 +62,25 @@ async def people_in(livekit: api.LiveKitAPI, room: str) -> list[ParticipantInfo]
     return list(listed.participants)
 
 
+async def participant_in(
+    livekit: api.LiveKitAPI, room: str, identity: str
+) -> ParticipantInfo | None:
+    """Return a participant, hidden or not; None where there is none of this identity.
+
+    Raises:
+        TwirpError: The server does not say.
+        aiohttp.ClientError: The server is not there.
+    """
+    try:
+        return await livekit.room.get_participant(
+            api.RoomParticipantIdentity(room=room, identity=identity)
+        )
+    except api.TwirpError as error:
+        if error.code == api.TwirpErrorCode.NOT_FOUND:
+            return None
+        raise
+
+
 async def remove(livekit: api.LiveKitAPI, room: str, identity: str) -> None:
     """Put a job out of the room: nothing that it still says or does reaches anybody.
 
