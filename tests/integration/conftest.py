@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,8 @@ from bench.worker_process import WorkerProcess
 
 _HERE = Path(__file__).parent
 _NODE = _HERE.parent / "node"
+_LOCK = "package-lock.json"
+_CLIENT = _HERE.parents[1] / "clients/js"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -133,25 +135,50 @@ def start_publisher(livekit: LiveKitServer, tmp_path: Path, processes: ExitStack
     return start
 
 
-def _install_packages(npm: str) -> None:
-    installed, wanted = _NODE / "node_modules/.package-lock.json", _NODE / "package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
-        return
-    install = subprocess.run([npm, "ci"], cwd=_NODE, capture_output=True, text=True, check=False)
-    if install.returncode:
-        pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     """Node.js with the packages of tests/node installed."""
+    found, _ = _node_and_npm()
+    _install_packages(_NODE)
+    return found
+
+
+@pytest.fixture(scope="session")
+def client_module() -> Path:
+    """Our module for browsers, built: its directory."""
+    _, npm = _node_and_npm()
+    _install_packages(_CLIENT)
+    with _locked(_CLIENT):
+        subprocess.run([npm, "run", "--silent", "build"], cwd=_CLIENT, check=True)
+    return _CLIENT
+
+
+def _node_and_npm() -> tuple[str, str]:
     found, npm = shutil.which("node"), shutil.which("npm")
     if not found or not npm:
         pytest.skip("needs Node.js 20 or newer with npm on PATH")
-    with (_NODE / "package-lock.json").open() as wanted:
-        fcntl.flock(wanted, fcntl.LOCK_EX)  # Tests of other processes need them too.
-        _install_packages(npm)
-    return found
+    return found, npm
+
+
+def _install_packages(directory: Path) -> None:
+    _, npm = _node_and_npm()
+    installed, wanted = directory / "node_modules/.package-lock.json", directory / _LOCK
+    with _locked(directory):
+        if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
+            return
+        install = subprocess.run(
+            [npm, "ci"], cwd=directory, capture_output=True, text=True, check=False
+        )
+    if install.returncode:
+        pytest.skip(f"needs `npm ci` in {directory}, which failed: {install.stderr[-300:]}")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep the tests of other processes from the directory meanwhile."""
+    with (directory / _LOCK).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
