@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from pydantic import SecretStr, field_validator
 
 from agents.plugin import AgentSettings, AgentSpec
+from agents.roles import Role
 from agents.room_metadata_schema import room_metadata_schema
 from agents.room_settings import RoomSettings, fallback_settings, read_room_settings
 from agents.strict_json import MAX_BYTES
@@ -330,6 +331,34 @@ def test_the_fallback_is_the_default_agents_and_what_can_be_read(
     assert settings.agents == {"metadata": Chat(), "transcriber": Captions()}
     for field in ("meeting_id", "language", "key_terms"):
         assert getattr(settings, field) == kept.get(field, type(getattr(settings, field))())
+
+
+@pytest.mark.parametrize(
+    ("roles", "kept"),
+    [
+        ('{"ada": "attendee", "bob": "admin"}', {"ada": "attendee"}),
+        ('{"ada": "owner", "bob": 3}', {"ada": "owner"}),
+        ('["ada"]', {}),
+        ('{"ada": "owner", "ada": "attendee"}', {}),
+    ],
+)
+def test_a_mistake_in_roles_makes_strangers_of_those_it_does_not_name(
+    roles: str, kept: dict[str, str]
+) -> None:
+    found = fallback_settings(f'{{"roles": {roles}}}', "", specs=SPECS, defaults=DEFAULTS)
+    assert (found.roles, found.closed) == (kept, True)
+    sound = fallback_settings('{"roles": null, "language": 3}', "", specs=SPECS, defaults=DEFAULTS)
+    assert not sound.closed
+
+
+def test_a_mistake_in_permissions_leaves_what_it_does_not_say_to_the_owner() -> None:
+    metadata = {"permissions": {"tools.call": "moderator", "tools.lost": "owner"}}
+    found = fallback_settings(json.dumps(metadata), "", specs=SPECS, defaults=DEFAULTS)
+    assert found.permissions["tools.call"] is Role.MODERATOR
+    assert found.permissions["tools.list"] is Role.OWNER
+    sound = {"permissions": {"tools.call": "moderator"}, "language": 3}
+    found = fallback_settings(json.dumps(sound), "", specs=SPECS, defaults=DEFAULTS)
+    assert found.permissions == {"tools.call": Role.MODERATOR}
 
 
 def test_the_fallback_keeps_the_recording_id() -> None:
