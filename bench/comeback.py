@@ -231,7 +231,7 @@ def table(trials: Sequence[Trial]) -> list[str]:
 
 
 def run(cases: Mapping[Case, int], directory: Path) -> Iterator[Trial]:
-    """Hold trials: for each case how many; those of one setting take turns with bare ones."""
+    """Hold trials: for each case how many; every third of a job after a bare one."""
     environment = make_environment(directory / "environment", STOPWATCH)
     for with_redis in (True, False):
         own: dict[Case, int] = {

@@ -113,6 +113,7 @@ async def test_of_a_host_that_vanished_with_its_files_redis_has_what_people_saw(
         GREFFIER_RECOVER_INTERVAL="1",
         GREFFIER_CONTINUE_WITHIN="1",
         GREFFIER_VANISHED_AFTER="1",
+        GREFFIER_LEASE_TTL="30",  # It takes the room over later than it is deleted.
     )
     transcripts = tmp_path / "data" / "transcripts"
     await asyncio.sleep(3)
