@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from livekit.protocol.models import Room
+from livekit.protocol.agent import Job
 
 from agents.encryption import EncryptionWatch
 from agents.host import AgentHost
+from agents.livekit_api import OURS
 from agents.meeting import Desk
 from agents.switchboard import Switchboard
 from pipelines.events import CaptionState
@@ -22,10 +24,29 @@ FIRST_PERSON: Final = 300.0
 WATCH_INTERVAL: Final = 0.5
 
 
-def patience_in(room: Room, settings: Settings) -> float:
-    """Return the seconds without people after which a job ends."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The seconds without people after which a job ends.
+
+    Args:
+        first: Until the job has seen somebody.
+        after: From then on.
+    """
+
+    first: float
+    after: float
+
+
+def patience_of(job: Job, settings: Settings) -> Patience:
+    """Return how long a job waits for people.
+
+    We ask for a job only while people are in the room: :mod:`agents.replacement`,
+    :mod:`agents.sweep`. One of ours that finds nobody comes after they have left, or after their
+    room was deleted, which its dispatch has opened again: no first person is to be waited for.
+    """
     own = settings.departure_timeout
-    return float(room.departure_timeout) if own is None else own
+    after = float(job.room.departure_timeout) if own is None else own
+    return Patience(after if OURS in job.attributes else max(FIRST_PERSON, after), after)
 
 
 async def watch_room(
@@ -34,7 +55,7 @@ async def watch_room(
     host: AgentHost,
     encryption: EncryptionWatch,
     *,
-    patience: float,
+    patience: Patience,
     empty: Callable[[], None],
     stopping: asyncio.Event,
 ) -> None:
@@ -45,14 +66,14 @@ async def watch_room(
         switchboard: What the metadata asks for.
         host: Runs the agents.
         encryption: Tells whose media can't be read.
-        patience: Seconds without people after which the room counts as empty.
+        patience: After which a room without people counts as empty.
         empty: Called when it does; again after as long.
         stopping: Whether the meeting is to end.
     """
     room, ledger = desk.room, desk.ledger
     durable = True
     people_until = time.monotonic()
-    left = max(FIRST_PERSON, patience)
+    left = patience.first
     while not stopping.is_set():
         waits = [asyncio.create_task(event.wait()) for event in (room.changed, stopping)]
         await asyncio.wait(waits, timeout=WATCH_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
@@ -67,7 +88,7 @@ async def watch_room(
             notice = {"about": "journal", "state": state}
             desk.captions.notify("captions", notice, about="journal")
         if room.people:
-            people_until, left = time.monotonic(), patience
+            people_until, left = time.monotonic(), patience.after
         elif time.monotonic() - people_until > left:
             empty()
             people_until = time.monotonic()

@@ -29,7 +29,7 @@ from agents.meeting import Desk
 from agents.plugin import MeetingInfo
 from agents.room import MeetingRoom
 from agents.room_state import RoomState
-from agents.room_watch import patience_in, watch_room
+from agents.room_watch import patience_of, watch_room
 from agents.switchboard import Switchboard
 from agents.taking_over import TakingOver
 from agents.tools.tool import Tool
@@ -288,7 +288,7 @@ class Sitting:
             self._switchboard,
             host,
             EncryptionWatch(self._ctx.room, decryption, self._captions, self._key),
-            patience=patience_in(self._ctx.job.room, self._settings),
+            patience=patience_of(self._ctx.job, self._settings),
             empty=lambda: self._end(Ending.EMPTY),
             stopping=stopping,
         )

@@ -17,14 +17,19 @@ import pytest
 from bench.client_processes import PublisherProcess, SubscriberProcess
 from bench.livekit_binary import LIVEKIT_SERVER
 from bench.livekit_server import LiveKitServer
+from bench.redis_server import RedisServer
 from bench.rooms import Rooms
 from bench.worker_process import WorkerProcess
+from tests.integration.switchboard_rooms import Hold, Stage, holding, open_stage
 
 _HERE = Path(__file__).parent
 _NODE = _HERE.parent / "node"
 _LOCK = "package-lock.json"
 _CLIENT = _HERE.parents[1] / "clients/js"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+REDIS_PASSWORD = "a-pass-word"
+"""Of ``redis_server``: nothing may show it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +53,20 @@ async def rooms(livekit: LiveKitServer) -> AsyncIterator[Rooms]:
     """The server's API."""
     async with Rooms(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
         yield rooms
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests of a module; they leave it alone."""
+    with RedisServer(password=REDIS_PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis to stop and to pause."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -188,3 +207,18 @@ def browser() -> str:
     if not found:
         pytest.skip(f"needs a browser on PATH, one of {_BROWSERS}: apt-get install chromium")
     return found
+
+
+@pytest.fixture(scope="module")
+def switchboard(
+    livekit: LiveKitServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """One worker for all rooms of a module whose metadata asks for this or that."""
+    with open_stage(livekit, tmp_path_factory.mktemp("metadata")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def hold_room(switchboard: Stage, rooms: Rooms, room: str, tmp_path: Path) -> Hold:
+    """Opens a room with the metadata, the agent and a reader; everybody leaves at the end."""
+    return holding(switchboard, rooms, room, tmp_path)

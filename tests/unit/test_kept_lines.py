@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-import stamina
 
 from pipelines.events import CaptionFinal, Correction, Hole, HoleCause
 from pipelines.testing.memory_store import MemoryStore
@@ -19,10 +18,7 @@ from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.remembered import Remembered
 from tests.unit.ledgers import final, flush, open_ledger
 
-
-@pytest.fixture(autouse=True)
-def _retry_at_once() -> None:
-    stamina.set_testing(True, attempts=3)
+pytestmark = pytest.mark.usefixtures("retry_at_once")
 
 
 async def test_a_new_epoch_knows_what_earlier_ones_kept_from_journal_and_store(

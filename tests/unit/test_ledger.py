@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 
 import pytest
-import stamina
 
 from pipelines.errors import MeetingEndedError
 from pipelines.events import Hole, HoleCause
@@ -21,10 +20,7 @@ from pipelines.transcript.ledger import MAX_LINE, Ledger
 from pipelines.transcript.remembered import INDEX_GAP
 from tests.unit.ledgers import final, flush, open_ledger
 
-
-@pytest.fixture(autouse=True)
-def _retry_at_once() -> None:
-    stamina.set_testing(True, attempts=3)
+pytestmark = pytest.mark.usefixtures("retry_at_once")
 
 
 async def test_a_final_is_journalled_when_append_returns(tmp_path: Path) -> None:
