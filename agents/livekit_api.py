@@ -155,6 +155,6 @@ async def forget_dispatches(
 
 
 def is_person(participant: ParticipantInfo) -> bool:
-    """Tell whether somebody is neither an agent nor a recorder."""
+    """Tell whether a job would see somebody who is neither an agent nor a recorder."""
     kinds = ParticipantInfo.Kind
-    return participant.kind not in {kinds.AGENT, kinds.EGRESS}
+    return participant.kind not in {kinds.AGENT, kinds.EGRESS} and not participant.permission.hidden
