@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeGuard
 
 from livekit import rtc
 
+from agents.livekit_compat import send_text_as
 from pipelines.events import CaptionFinal, CaptionInterim, iso
 from pipelines.settings import CaptionFormatName
 
@@ -62,9 +63,11 @@ class TextStreams:
     async def send(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Send the segment's text as it is now."""
         final = isinstance(caption, CaptionFinal)
-        writer = await self._room.local_participant.stream_text(
+        await send_text_as(
+            self._room.local_participant,
+            caption.identity,
+            caption.text or NOTHING,
             topic=TRANSCRIPTION,
-            sender_identity=caption.identity,
             attributes={
                 "lk.segment_id": caption.segment,
                 "lk.transcription_final": "true" if final else "false",
@@ -72,8 +75,6 @@ class TextStreams:
                 **_correction(caption),
             },
         )
-        await writer.write(caption.text or NOTHING)
-        await writer.aclose()
 
 
 class LegacyPackets:

@@ -19,8 +19,8 @@ from pipelines.transcript.history import START, Cursor, page_message
 
 OWNER: Final = "history"
 
-PAGE_SIZE: Final = 256 * 1024
-"""Bytes of a page: an answer of some 70 KB takes about 70 ms."""
+PAGE_SIZE: Final = 8 * 1024
+"""Bytes of a page's lines: live captions queue behind its answer, and 70 KB take some 70 ms."""
 
 INTERIM_LIFE: Final = 30.0
 """Seconds after which an interim that nothing followed is no longer of the moment."""

@@ -11,71 +11,37 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from livekit import rtc
-
-from agents.rpc.errors import Code
-from agents.rpc.messages import ShowReply
-from agents.rpc.methods import SHOW
 from bench.caption_delay import percentile
+from bench.child_process import ChildProcess
 from bench.client_processes import PublisherProcess, SubscriberProcess
+from bench.json_lines import read_json_lines
 from bench.livekit_server import LiveKitServer
 from bench.plugins import Turns
 from bench.rooms import Rooms, dispatch_to
+from bench.rpc_callers import CALLERS, FROM, QUIET, ROOM
 from bench.stamped_stt import SETTING, stamp_of
 from bench.worker_process import WorkerProcess
 
 RATIO: Final = 2.0
 """How much later captions may be in a burst, at p95."""
 
-CALLERS: Final = 10
-CALLS: Final = (
-    *["agent.status"] * 50,
-    *["tools.list"] * 10,
-    *["transcript.history"] * 20,
-    *["approval.list"] * 10,
-    *["tools.call"] * 10,
-)
-"""Of each caller; the last ten of the first method are one too many, and refused if they come
-before the caller's rate allows more."""
-
-ANSWERED: Final = CALLERS * (len(CALLS) - 10)
-"""Of all calls of a burst, those that are answered at least."""
-
-ASKED: Final = 2
-"""Approvals that each caller has open, so that a list holds those of all: every caller is an owner.
-"""
-
-IN_FLIGHT: Final = 100
-"""Calls of all callers that wait for an answer at the same time. Python's client offers every event
-to every call that waits: with all 1,000 the callers would be busy, not the agent."""
-
-_AGENT: Final = "burst"
 _SPEAKERS: Final = 4
-_PERIOD: Final = 7.0
-"""Seconds of a round: everybody speaks for 3, one a little after the other, then it is quiet."""
-
-_FROM: Final = 0.8
-_UNTIL: Final = 3.8
-"""Seconds of a round that count."""
-
-_SEARCH: Final = {"tool": "search_transcript", "arguments": {"words": "one"}}
-"""What the calls of a tool are."""
+_PERIOD: Final = 20.0
+"""Seconds of a round: everybody speaks for 3, one a little after the other; then it is quiet, until
+the last call is answered and after."""
 
 _LISTEN_TIMEOUT: Final = 30.0
-_CALL_TIMEOUT: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +55,39 @@ class Burst:
 
     seconds: float
     answers: Counter[str]
+
+
+class CallersProcess(ChildProcess):
+    """``python -m bench.rpc_callers``.
+
+    Args:
+        env: LiveKit's three variables.
+        people: Who speak.
+        has_burst: Of each round, whether there are calls in it.
+        directory: Takes ``callers.log`` and ``callers.jsonl``.
+    """
+
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        people: PublisherProcess,
+        has_burst: Sequence[bool],
+        *,
+        directory: Path,
+    ) -> None:
+        self.log_lines = (directory / "callers.jsonl").resolve()
+        bursts = [str(index) for index, burst in enumerate(has_burst) if burst]
+        files = ["--follow", str(people.log_lines), "--log", str(self.log_lines)]
+        options = [*files, "--speakers", str(_SPEAKERS), "--bursts", *bursts]
+        command = [sys.executable, "-m", "bench.rpc_callers", *options]
+        super().__init__("callers", command, log=directory / "callers.log", env=env)
+
+    def bursts(self) -> list[Burst]:
+        """Return what became of the calls."""
+        return [
+            Burst(line["seconds"], Counter(line["answers"]))
+            for line in read_json_lines(self.log_lines, "burst")
+        ]
 
 
 @dataclass(slots=True)
@@ -130,7 +129,7 @@ def measure(server: LiveKitServer, directory: Path, *, pairs: int) -> Measured:
     options = ("--wait-subscribed", str(_LISTEN_TIMEOUT), "--script", str(script))
     settings = {
         **server.env(),
-        "GREFFIER_AGENT_NAME": _AGENT,
+        "GREFFIERROOM_NAME": ROOM,
         "GREFFIER_APPROVAL_TIMEOUT": "3600",
         "GREFFIER_DATA_DIR": str(directory / "data"),
         "GREFFIER_DEPARTURE_TIMEOUT": "1",
@@ -141,123 +140,39 @@ def measure(server: LiveKitServer, directory: Path, *, pairs: int) -> Measured:
         worker = stack.enter_context(WorkerProcess(settings, log=directory / "worker.log"))
         worker.wait_until_registered()
         asyncio.run(_open(server))
-        reader = SubscriberProcess(server.env(), _AGENT, directory=directory)
+        reader = SubscriberProcess(server.env(), ROOM, directory=directory)
         stack.enter_context(reader).wait_until_joined()
-        people = PublisherProcess(server.env(), _AGENT, *options, directory=directory)
+        people = PublisherProcess(server.env(), ROOM, *options, directory=directory)
         stack.enter_context(people)
         has_burst = [index % 4 in {1, 2} for index in range(2 * pairs)]
-        starts, bursts = asyncio.run(_call_by_turns(server, people, has_burst))
-        people.wait(timeout=_PERIOD + 2 * _LISTEN_TIMEOUT)
+        callers = CallersProcess(server.env(), people, has_burst, directory=directory)
+        stack.enter_context(callers)
+        people.wait(timeout=2 * pairs * _PERIOD + 2 * _LISTEN_TIMEOUT)
+        callers.wait(timeout=2 * _LISTEN_TIMEOUT)
         if not people.truth("meeting_ended"):
             raise people.error("ended in the middle")
-        delays = [_delays(reader, start) for start in starts]
+        delays = [_delays(reader, people, index) for index in range(2 * pairs)]
+        measured = Measured(bursts=callers.bursts())
     rounds = list(zip(has_burst, delays, strict=True))
-    measured = Measured(bursts=bursts)
     for one, other in zip(rounds[::2], rounds[1::2], strict=True):
         (_, idle), (_, burst) = sorted((one, other), key=lambda round_: round_[0])
         measured.pairs.append(Pair(idle, burst))
     return measured
 
 
-def _delays(reader: SubscriberProcess, start: float) -> list[float]:
+def _delays(reader: SubscriberProcess, people: PublisherProcess, index: int) -> list[float]:
     """Return how long the captions of a round took, from the engine to the reader."""
+    said = people.truth("speech_started")[index * _SPEAKERS :][:_SPEAKERS]
+    start = min(one["at"] for one in said)
     stamped = [(stamp_of(line["text"]), line["at"]) for line in reader.finals()]
-    return [at - stamp for stamp, at in stamped if start + _FROM <= stamp < start + _UNTIL]
+    return [at - stamp for stamp, at in stamped if start + FROM <= stamp < start + QUIET]
 
 
 async def _open(server: LiveKitServer) -> None:
     owners = {f"caller-{number}": "owner" for number in range(CALLERS)}
     metadata = {"agents": {"transcriber": True}, "roles": owners}
     async with Rooms(server.url, server.api_key, server.api_secret) as rooms:
-        await rooms.create(_AGENT, metadata=metadata, agents=[dispatch_to(_AGENT)])
-
-
-async def _call_by_turns(
-    server: LiveKitServer, people: PublisherProcess, has_burst: Sequence[bool]
-) -> tuple[list[float], list[Burst]]:
-    """Return when each round began, Unix seconds, and what became of the bursts."""
-    starts: list[float] = []
-    bursts: list[Burst] = []
-    async with _callers(server) as callers:
-        # The agent is there by then, and nobody speaks.
-        await asyncio.sleep(max(0.0, await _start_of(people, 0) + _UNTIL - time.time()))
-        await asyncio.gather(*(_ask(caller) for caller in callers))
-        for index, burst in enumerate(has_burst):
-            start = await _start_of(people, index)
-            starts.append(start)
-            if burst:
-                await asyncio.sleep(max(0.0, start + _FROM - time.time()))
-                bursts.append(await _call_at_once(callers))
-    return starts, bursts
-
-
-async def _start_of(people: PublisherProcess, index: int) -> float:
-    """Return when a round begins, Unix seconds, once that is known."""
-    deadline = time.monotonic() + _PERIOD + _LISTEN_TIMEOUT
-    while True:
-        said = people.truth("speech_started")
-        if len(said) > index * _SPEAKERS:
-            return float(min(one["at"] for one in said[index * _SPEAKERS :]))
-        if time.monotonic() > deadline:
-            raise people.error("nobody speaks")
-        await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def _callers(server: LiveKitServer) -> AsyncIterator[list[rtc.Room]]:
-    rooms = Rooms(server.url, server.api_key, server.api_secret)
-    async with AsyncExitStack() as stack:
-        callers = []
-        for number in range(CALLERS):
-            room = rtc.Room()
-            token = rooms.token(_AGENT, f"caller-{number}")
-            await room.connect(rooms.url, token, rtc.RoomOptions(auto_subscribe=False))
-            stack.push_async_callback(room.disconnect)
-            room.local_participant.register_rpc_method(SHOW, _seen)
-            callers.append(room)
-        yield callers
-
-
-async def _call_at_once(callers: Sequence[rtc.Room]) -> Burst:
-    began = time.monotonic()
-    free = asyncio.Semaphore(IN_FLIGHT)
-    calls = [_call(caller, method, free) for method in CALLS for caller in callers]
-    answers = Counter(await asyncio.gather(*calls))
-    return Burst(time.monotonic() - began, answers)
-
-
-async def _seen(_: rtc.RpcInvocationData) -> str:
-    return ShowReply().model_dump_json()
-
-
-async def _ask(caller: rtc.Room) -> None:
-    """Have a caller asked for approvals that wait until the end."""
-    for number in range(ASKED):
-        event = {
-            "title": f"Event {number}",
-            "startISO": "2030-01-05T10:00:00Z",
-            "endISO": "2030-01-05T11:00:00Z",
-        }
-        call = {"tool": "create_calendar_event", "arguments": event}
-        await _answer(caller, "tools.call", call)
-
-
-async def _answer(caller: rtc.Room, method: str, payload: Mapping[str, Any]) -> None:
-    await caller.local_participant.perform_rpc(
-        destination_identity=f"{_AGENT}-{_AGENT}",
-        method=method,
-        payload=json.dumps(payload),
-        response_timeout=_CALL_TIMEOUT,
-    )
-
-
-async def _call(caller: rtc.Room, method: str, free: asyncio.Semaphore) -> str:
-    try:
-        async with free:
-            await _answer(caller, method, _SEARCH if method == "tools.call" else {})
-    except rtc.RpcError as error:
-        return Code(error.code).name.lower() if error.code in set(Code) else str(error.code)
-    return "ok"
+        await rooms.create(ROOM, metadata=metadata, agents=[dispatch_to(ROOM)])
 
 
 def main() -> int:

@@ -54,6 +54,8 @@ class ApprovalCalls:
         room = MOST_BYTES
         for one in waits_last[: -MOST - 1 : -1]:
             view = self._approvals.view(one)
+            if one.to != caller.identity:  # Who can't decide it has no use for the longest part.
+                view = view.model_copy(update={"arguments_schema": {}})
             room -= len(view.model_dump_json())
             if room < 0:
                 break

@@ -10,34 +10,43 @@ from agents.rpc.method import MethodName, Rate
 MOST_BUCKETS: Final = 1_000
 """Buckets held before the full ones, which say nothing, are let go."""
 
-SPACING: Final = 0.002
-"""Seconds between two calls that are taken: one takes about 1 ms of the job's loop, so that half of
-it is left for the captions."""
+SPACING: Final = 0.012
+"""Seconds from one call to the next, of all callers: a call takes some 5 ms of processor time
+altogether, most of it in LiveKit's SDK, and captions go the same way as its answer."""
 
-LONGEST_QUEUE: Final = 4.0
-"""Seconds that a call waits for its turn; LiveKit's clients wait 7 for a sign of life."""
+SHARE: Final = 0.25
+"""Of the loop's time that the handlers of calls may take; the rest is left for the captions."""
+
+LONGEST_QUEUE: Final = 8.0
+"""Seconds that a call waits for its turn; LiveKit's clients wait 15 for the answer."""
 
 
 class Pace:
-    """Lets calls in one after the other, however many come at once."""
+    """Says when the next call may be taken: however many come, the loop has time for the rest."""
 
     def __init__(self) -> None:
         self._next = 0.0
 
-    def wait(self, now: float) -> float | None:
-        """Take a place in the queue.
+    def wait(self, now: float) -> float:
+        """Return the seconds until a call may be taken.
 
         Args:
             now: Seconds of a monotonic clock.
-
-        Returns:
-            Seconds until it is this call's turn; None where the queue is too long.
         """
-        turn = max(now, self._next)
-        if turn - now > LONGEST_QUEUE:
-            return None
-        self._next = turn + SPACING
-        return turn - now
+        return max(0.0, self._next - now)
+
+    def took(self, now: float) -> None:
+        """A call was taken."""
+        self._next = max(now, self._next) + SPACING
+
+    def spent(self, seconds: float, now: float) -> None:
+        """A call's handler has had the loop to itself.
+
+        Args:
+            seconds: For how long, up to now.
+            now: Seconds of the monotonic clock.
+        """
+        self._next = max(now - seconds, self._next) + seconds / SHARE
 
 
 @dataclass(slots=True)

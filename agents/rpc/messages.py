@@ -204,7 +204,9 @@ class Approval(Part):
     title: str
     description: str
     arguments: Arguments
-    arguments_schema: dict[str, Any] = Field(description="JSON Schema of `arguments`.")
+    arguments_schema: dict[str, Any] = Field(
+        description="JSON Schema of `arguments`; empty for whom it is not put to."
+    )
     effects: Effects
     asked_by: str = Field(
         description="Identity of a participant, or `agent:` and the name of an agent."

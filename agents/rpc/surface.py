@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from uuid import uuid4
@@ -20,9 +19,10 @@ from agents.meeting import Desk
 from agents.plugin import RpcCall
 from agents.rpc.callers import Caller, Callers
 from agents.rpc.errors import Code, RpcProblem
-from agents.rpc.limits import Limits, Pace
+from agents.rpc.limits import LONGEST_QUEUE, Limits, Pace
 from agents.rpc.messages import Streamed
 from agents.rpc.method import Rep, Req, RpcMethod
+from agents.rpc.stepwise import stepwise
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class RpcSurface:
         self._hidden = hidden
         self._limits = Limits()
         self._pace = Pace()
+        self._queue = asyncio.Lock()
         self._owners: set[str] = set()
 
     def serve(self, owner: str, method: RpcMethod[Req, Rep], handler: Handler[Req, Rep]) -> None:
@@ -69,7 +70,9 @@ class RpcSurface:
 
         async def answer(call: RpcCall) -> str:
             try:
-                return await self._answer(call, method, handler)
+                _check_size(call.payload)
+                await self._turn(call.caller, method)
+                return await stepwise(self._answer(call, method, handler), self._spent)
             except RpcProblem as problem:
                 told = problem
             except Exception as error:
@@ -91,32 +94,24 @@ class RpcSurface:
     async def _answer(
         self, call: RpcCall, method: RpcMethod[Req, Rep], handler: Handler[Req, Rep]
     ) -> str:
-        # A character is a byte at least: what is too long is not even encoded.
-        if len(call.payload) > MAX_REQUEST or len(call.payload.encode()) > MAX_REQUEST:
-            raise RpcProblem(
-                Code.TOO_LARGE,
-                f"A request holds at most {MAX_REQUEST // 1024} KB.",
-                most=MAX_REQUEST,
-            )
-        await self._turn(call.caller, method)
         caller = await self._caller(call.caller, method)
         reply = await handler(caller, _request(method, call.payload))
         return await self._encoded(call.caller, method, reply.model_dump_json())
 
     async def _turn(self, caller: str, method: RpcMethod[Any, Any]) -> None:
         """Return when the call may be taken: not more often than its rate, not all at once."""
-        now = time.monotonic()
-        again = self._limits.take(caller, method.name, method.rate, now=now)
-        wait = self._pace.wait(now) if not again else 0.0
-        if again or wait is None:
-            seconds = round(again, 1) or 1.0
-            raise RpcProblem(
-                Code.RATE_LIMITED,
-                f"That was too often; try again in {seconds:g} s.",
-                retry_after=seconds,
-            )
-        if wait:
-            await asyncio.sleep(wait)
+        again = self._limits.take(caller, method.name, method.rate, now=_now())
+        if again:
+            raise _too_often(round(again, 1))
+        try:
+            async with asyncio.timeout(LONGEST_QUEUE), self._queue:
+                await asyncio.sleep(self._pace.wait(_now()))
+                self._pace.took(_now())
+        except TimeoutError:
+            raise _too_often(1.0) from None
+
+    def _spent(self, seconds: float) -> None:
+        self._pace.spent(seconds, _now())
 
     async def _caller(self, identity: str, method: RpcMethod[Any, Any]) -> Caller:
         caller = await self._callers.seen(identity)
@@ -139,6 +134,25 @@ class RpcSurface:
             attributes={REQUEST: stream},
         )
         return Streamed(stream=stream).model_dump_json()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _check_size(payload: str) -> None:
+    # A character is a byte at least: what is too long is not even encoded.
+    if len(payload) > MAX_REQUEST or len(payload.encode()) > MAX_REQUEST:
+        raise RpcProblem(
+            Code.TOO_LARGE,
+            f"A request holds at most {MAX_REQUEST // 1024} KB.",
+            most=MAX_REQUEST,
+        )
+
+
+def _too_often(seconds: float) -> RpcProblem:
+    sentence = f"That was too often; try again in {seconds or 0.1:g} s."
+    return RpcProblem(Code.RATE_LIMITED, sentence, retry_after=seconds or 0.1)
 
 
 def _request(method: RpcMethod[Req, Any], payload: str) -> Req:

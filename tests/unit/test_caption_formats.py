@@ -40,15 +40,9 @@ class Participant:
         self.transcriptions: list[rtc.Transcription] = []
         self.packets: list[bytes] = []
 
-    async def stream_text(self, **options: Any) -> Participant:
-        self.streams.append(options)
+    @property
+    def _ffi_handle(self) -> Participant:
         return self
-
-    async def write(self, text: str) -> None:
-        self.streams[-1]["text"] = text
-
-    async def aclose(self) -> None:
-        self.streams[-1]["closed"] = True
 
     async def publish_transcription(self, transcription: rtc.Transcription) -> None:
         self.transcriptions.append(transcription)
@@ -56,6 +50,16 @@ class Participant:
     async def publish_data(self, payload: bytes, *, reliable: bool) -> None:
         assert reliable
         self.packets.append(payload)
+
+
+async def send_text(sender: Any, text: str, **options: Any) -> None:
+    """What livekit's own ``send_text`` is called with."""
+    sender._ffi_handle.streams.append({**options, "sender": sender.identity, "text": text})
+
+
+@pytest.fixture(autouse=True)
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtc.LocalParticipant, "send_text", send_text)
 
 
 async def sent(name: CaptionFormatName, *captions: CaptionFinal | CaptionInterim) -> Participant:
@@ -78,14 +82,14 @@ async def test_text_streams_carry_every_update_whole_in_the_speakers_name() -> N
     assert participant.streams == [
         {
             "topic": "lk.transcription",
-            "sender_identity": "ada",
+            "sender": "ada",
             "attributes": {
                 "lk.segment_id": "e-1",
                 "lk.transcription_final": final,
                 "lk.transcribed_track_id": "TR_1",
             },
+            "compress": False,
             "text": text,
-            "closed": True,
         }
         for final, text in updates
     ]
@@ -180,7 +184,7 @@ CORRECTED = replace(
 
 async def test_a_correction_is_told_with_its_author_where_the_segment_can_be_replaced() -> None:
     (stream,) = (await sent("text-stream", CORRECTED)).streams
-    assert (stream["sender_identity"], stream["text"]) == ("ada", "Good evening.")
+    assert (stream["sender"], stream["text"]) == ("ada", "Good evening.")
     assert stream["attributes"] == {
         "lk.segment_id": "e-1",
         "lk.transcription_final": "true",

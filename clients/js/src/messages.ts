@@ -347,7 +347,7 @@ export interface Approval {
     [k: string]: unknown;
   };
   /**
-   * JSON Schema of `arguments`.
+   * JSON Schema of `arguments`; empty for whom it is not put to.
    */
   arguments_schema: {
     [k: string]: unknown;
