@@ -29,11 +29,12 @@ else
 endif
 
 .PHONY: check
-check: $(VENV)/.dev ## Lint, format, types, direction of imports.
+check: $(VENV)/.dev clients/js/node_modules/.installed ## Lint, format, types, direction of imports.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@cd clients/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
 
 .PHONY: bench
 bench: $(VENV)/.runtime ## Figures: how long captions take, what the worker costs. ARGS goes to bench.figures.
@@ -55,10 +56,11 @@ comeback: $(VENV)/.dev ## How soon the agent is back after its job, or worker, d
 	@$(BIN)/python -m bench.soak --kinds "worker told to end" --faults 20 --out out/handover.jsonl
 
 .PHONY: docs
-docs: $(VENV)/.dev ## Generate again what is generated in docs/ and README.md.
+docs: $(VENV)/.dev clients/js/node_modules/.installed ## Generate again what is generated in docs/ and README.md.
 	@$(BIN)/python -m agents.generated_docs
 	@$(BIN)/python -m pipelines.transcript.document > docs/transcript.schema.json
 	@$(BIN)/python -m pipelines.post_meeting.summary > docs/summary.schema.json
+	@cd clients/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent generate
 
 .PHONY: lock
 lock: ## Resolve the hashed requirements*.txt again; needs uv. ARGS=--upgrade
@@ -70,6 +72,7 @@ lock: ## Resolve the hashed requirements*.txt again; needs uv. ARGS=--upgrade
 .PHONY: clean
 clean: ## Remove what was made here; livekit-server in the user's cache stays.
 	rm -rf $(VENV) out build dist *.egg-info tests/node/node_modules
+	rm -rf clients/js/node_modules clients/js/dist clients/js/out
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -87,3 +90,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "Installing what the tests need into $(VENV)"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
+
+clients/js/node_modules/.installed: clients/js/package-lock.json | $(VENV)/.dev
+	@echo "Installing the npm packages of clients/js"
+	@cd clients/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent && touch node_modules/.installed

@@ -25,7 +25,7 @@ from agents.answer import reported_load
 from agents.comeback import Comeback
 from agents.dispatch import Dispatcher
 from agents.doctor import diagnose, print_checks
-from agents.job import end_job, prepare_process, run_job
+from agents.job_process import end_job, prepare_process, run_job
 from agents.livekit_compat import run_worker
 from agents.metrics_endpoint import serve_metrics
 from agents.recovery import Recovery
@@ -37,6 +37,7 @@ from agents.status import (
     read_waiting,
     status_json,
 )
+from agents.tools.registry import load_tools
 from pipelines.command_line import fail, read_settings
 from pipelines.errors import GreffierError, LeaseError
 from pipelines.leases.open_leases import open_leases
@@ -137,6 +138,7 @@ def build_server(settings: Settings, *, metrics_directory: Path | None = None) -
     )
     leases = open_leases(settings)
     specs = load_specs()
+    load_tools(settings)  # A wrong one stops the worker, rather than every job.
     dispatcher = Dispatcher(settings, specs, server, leases)
     server.rtc_session(
         run_job,

@@ -14,12 +14,17 @@ from typing import Final, Protocol, TypeGuard
 
 from livekit import rtc
 
-from pipelines.events import CaptionFinal, CaptionInterim
+from agents.livekit_compat import send_text_as
+from pipelines.events import CaptionFinal, CaptionInterim, iso
 from pipelines.settings import CaptionFormatName
 
 log = logging.getLogger(__name__)
 
 TRANSCRIPTION: Final = "lk.transcription"
+
+CORRECTED_BY: Final = "greffier.corrected_by"
+CORRECTED_AT: Final = "greffier.corrected_at"
+"""Attributes of a text that a person corrected: that person's identity, and when, ISO 8601."""
 
 NOTHING: Final = " "
 """Text of a withdrawn segment: ``useTranscriptions`` does not see a stream that has none, and would
@@ -58,17 +63,18 @@ class TextStreams:
     async def send(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Send the segment's text as it is now."""
         final = isinstance(caption, CaptionFinal)
-        writer = await self._room.local_participant.stream_text(
+        await send_text_as(
+            self._room.local_participant,
+            caption.identity,
+            caption.text or NOTHING,
             topic=TRANSCRIPTION,
-            sender_identity=caption.identity,
             attributes={
                 "lk.segment_id": caption.segment,
                 "lk.transcription_final": "true" if final else "false",
                 "lk.transcribed_track_id": caption.track,
+                **_correction(caption),
             },
         )
-        await writer.write(caption.text or NOTHING)
-        await writer.aclose()
 
 
 class LegacyPackets:
@@ -92,7 +98,7 @@ class LegacyPackets:
 
     def carries(self, caption: CaptionInterim | CaptionFinal) -> bool:
         """Tell whether it is a first final whose track is known."""
-        if not _has_settled_text(caption) or caption.revision > 0:
+        if not _has_settled_text(caption) or caption.revision > 0 or caption.correction:
             return False
         if not caption.track and not self._told:
             self._told = True
@@ -171,6 +177,12 @@ def make_format(name: CaptionFormatName, room: rtc.Room, *, meeting_start: float
             return LegacyPackets(room, meeting_start=meeting_start)
         case "meetai":
             return MeetaiPackets(room)
+
+
+def _correction(caption: CaptionInterim | CaptionFinal) -> dict[str, str]:
+    if not isinstance(caption, CaptionFinal) or not caption.correction:
+        return {}
+    return {CORRECTED_BY: caption.correction.by, CORRECTED_AT: iso(caption.correction.at)}
 
 
 def _has_settled_text(caption: CaptionInterim | CaptionFinal) -> TypeGuard[CaptionFinal]:

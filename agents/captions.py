@@ -95,11 +95,14 @@ class Captions:
         """
         self._standing[f"{kind}/{about}"] = self.tell(kind, fields)
 
-    def tell(self, kind: str, fields: Mapping[str, Any]) -> str:
-        """Tell those who are here a fact, once; returns the notice, JSON as of :meth:`notify`."""
+    def tell(self, kind: str, fields: Mapping[str, Any], *, to: Sequence[str] = ()) -> str:
+        """Tell those who are here a fact, once; returns the notice, JSON as of :meth:`notify`.
+
+        With identities in ``to``, only they are told.
+        """
         notice = json.dumps({"type": kind, **fields})
         for lane in self._lanes[:1]:
-            lane.tell(notice)
+            lane.tell(notice, *to)
         return notice
 
     def withdraw(self, kind: str, *, about: str) -> None:

@@ -1,4 +1,4 @@
-"""Chat messages of a room, from text streams and from the legacy data topic, each told once."""
+"""Chat messages of a room, as text streams and on the legacy topic: read once, sent on both."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 
 from livekit import rtc
 
+from pipelines.errors import ToolError, UnknownOutcomeError
 from pipelines.events import ChatReceived
 
 log = logging.getLogger(__name__)
@@ -70,3 +71,39 @@ class ChatReader:
         if len(text) > LONGEST_CHAT:
             text = f"{text[:LONGEST_CHAT]}…"
         self._emit(ChatReceived(at, identity, text, reader.info.stream_id))
+
+
+async def post_chat(participant: rtc.LocalParticipant, text: str, *, message: str) -> None:
+    """Write in the chat, as clients of LiveKit do: a text stream, and the older packet.
+
+    Args:
+        participant: In whose name.
+        text: The message.
+        message: Its id; clients show one of the same id once.
+
+    Raises:
+        ToolError: Nothing was sent.
+        UnknownOutcomeError: It broke off.
+    """
+    try:
+        writer = await participant.stream_text(topic=CHAT, stream_id=message)
+    except Exception as error:
+        # rtc raises whatever its native part says.
+        raise ToolError(f"the chat took nothing ({type(error).__name__})") from None
+    try:
+        await writer.write(text)
+        await writer.aclose()
+    except Exception as error:
+        raise UnknownOutcomeError(f"the chat broke off ({type(error).__name__})") from None
+    packet = {
+        "id": message,
+        "timestamp": round(time.time() * 1000),
+        "message": text,
+        "ignoreLegacy": True,  # Who reads the stream has it already.
+    }
+    try:
+        await participant.publish_data(json.dumps(packet), topic=LEGACY_CHAT)
+    except Exception as error:
+        # The message is out; a packet too long for the older protocol is no failure.
+        cause = {"cause": type(error).__name__}
+        log.warning("chat message not sent to older clients", extra=cause)

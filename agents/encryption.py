@@ -143,7 +143,7 @@ class EncryptionWatch:
     async def _tell(self, problem: Unreadable | None, people: tuple[str, ...]) -> None:
         state = CaptionState.ENCRYPTED if problem else CaptionState.AVAILABLE
         log.warning("encryption", extra={"state": str(state), "cause": str(problem or "")})
-        notice: dict[str, object] = {"state": state}
+        notice: dict[str, object] = {"about": "encryption", "state": state}
         if problem:
             notice["reason"] = problem
         if people:

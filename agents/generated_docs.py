@@ -24,10 +24,17 @@ from pydantic.fields import FieldInfo
 from agents.plugin import AgentSpec
 from agents.registry import GROUP, load_specs
 from agents.room_metadata_schema import room_metadata_schema
+from agents.rpc.schema import rpc_reference, rpc_schema
 from pipelines.metrics import describe
 from pipelines.settings import Settings
 
-_MARKED: Final = ("README.md", "docs/settings.md", "docs/room-metadata.md", "docs/metrics.md")
+_MARKED: Final = (
+    "README.md",
+    "docs/settings.md",
+    "docs/room-metadata.md",
+    "docs/metrics.md",
+    "docs/rpc.md",
+)
 _BLOCK: Final = re.compile(
     r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL
 )
@@ -44,6 +51,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         "settings": settings_table,
         "agents": lambda: agents_tables(specs),
         "metrics": metrics_table,
+        "rpc": lambda: "\n" + rpc_reference() + "\n",
     }
     files = {
         root / name: _BLOCK.sub(
@@ -52,8 +60,10 @@ def generated_files(root: Path) -> dict[Path, str]:
         )
         for name in _MARKED
     }
-    schema = json.dumps(room_metadata_schema(specs), indent=2, ensure_ascii=False)
-    files[root / "docs/room-metadata.schema.json"] = schema + "\n"
+    schemas = {"room-metadata": room_metadata_schema(specs), "rpc": rpc_schema()}
+    for name, schema in schemas.items():
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
+        files[root / f"docs/{name}.schema.json"] = text + "\n"
     return files
 
 

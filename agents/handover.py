@@ -15,11 +15,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import TypeAdapter
 
+from agents import shutdown
 from agents.room_state import RoomState
 from agents.turn import LONGEST, Turn
 from pipelines.errors import HeldError, LeaseError
@@ -42,6 +44,15 @@ LOOK: Final = 0.1
 
 ANSWER: Final = 2.5
 """Seconds after which the new job no longer expects a word of the old one that is due."""
+
+LEAVES: Final = (
+    shutdown.DRAIN_AGENTS
+    + shutdown.SEND_CAPTIONS
+    + shutdown.CLOSE_TOOLS
+    + shutdown.FLUSH_STORES
+    + 3.0
+)
+"""Seconds after its word in which the old job keeps its last lines and is gone."""
 
 _KEPT: Final = 60.0  # seconds that the old job's word is there to be read
 
@@ -118,6 +129,26 @@ class Cuts:
             return
 
 
+async def tell_cuts(
+    told: Cuts, successor: Successor, cuts: Callable[[], Mapping[str, float | None]]
+) -> None:
+    """Tell the successor the cuts as they come, until it knows all or no longer waits for any.
+
+    Args:
+        told: What the successor is told.
+        successor: Who takes over.
+        cuts: Returns those of now.
+    """
+    known = None
+    while time.time() < successor.at + LONGEST + ANSWER:
+        now = cuts()
+        if now != known and await told.tell(successor.job, now):
+            known = now
+        if now == known and None not in now.values():
+            break
+        await asyncio.sleep(LOOK)
+
+
 async def agree(
     turn: Turn,
     told: Cuts,
@@ -168,6 +199,14 @@ async def agree(
     turn.cuts = {who: at if cut is None else cut for who, cut in known.items()}
     release()
     return at
+
+
+async def until_gone(is_there: Callable[[], bool]) -> None:
+    """Return when the old job has kept all that it will; at the latest after :data:`LEAVES`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVES):
+            while is_there():  # noqa: ASYNC110 - the room tells no one who has left
+                await asyncio.sleep(LOOK)
 
 
 def _key(successor: str) -> LeaseKey:

@@ -42,6 +42,8 @@ class _Running:
 class AgentHost:
     """Starts, feeds, re-configures and stops the agents of one meeting.
 
+    ``failed`` has the names of those that raised, until they are started again.
+
     Args:
         desk: What they share.
         tasks: Owns the agents' tasks.
@@ -51,6 +53,7 @@ class AgentHost:
         self._desk = desk
         self._tasks = tasks
         self._running: dict[str, _Running] = {}
+        self.failed: set[str] = set()
 
     @property
     def names(self) -> frozenset[str]:
@@ -69,6 +72,7 @@ class AgentHost:
 
     def start(self, spec: AgentSpec, settings: AgentSettings, *, so_far: list[Event]) -> None:
         """Start an agent; ``so_far`` tells it what is already the case."""
+        self.failed.discard(spec.name)
         meeting = RoomMeeting(spec, self._desk)
         for event in so_far:
             meeting.inbox.put(event)
@@ -121,6 +125,7 @@ class AgentHost:
                 del self._running[spec.name]
 
     def _failed(self, agent: str, reason: str) -> None:
+        self.failed.add(agent)
         self._desk.captions.notify(
             "agent", {"agent": agent, "state": "failed", "reason": reason}, about=agent
         )

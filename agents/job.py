@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from livekit.agents import JobContext, JobProcess
+from livekit.agents import JobContext
 
 from agents import shutdown
 from agents.closing import let_go, seal, write_recording_file
@@ -28,53 +27,26 @@ from agents.livekit_api import OURS, asked_first, open_api
 from agents.livekit_compat import accepted_attributes, is_connected
 from agents.meeting_id import meeting_of
 from agents.plugin import AgentSpec
-from agents.registry import load_specs
 from agents.room_settings import RoomSettings
 from agents.room_state import room_key, succeed
 from agents.sitting import Sitting
 from agents.switchboard import Switchboard
+from agents.tools.tool import Tool
 from pipelines.errors import FencedError
 from pipelines.lease import Leases
 from pipelines.leases.open_leases import open_leases
 from pipelines.metrics import metrics
 from pipelines.settings import Settings
 from pipelines.speech.engines import Engines
-from pipelines.speech.vad import make_vad
 from pipelines.transcript.epochs import first_dispatch
 from pipelines.transcript.ledger import Ledger
 from pipelines.transcript.recording_file import RecordingFile, open_recording_file
-from pipelines.transcript.stores.open_stores import Stores, open_stores
+from pipelines.transcript.stores.open_stores import Stores
 
 log = logging.getLogger(__name__)
 
 GONE: Final = frozenset({None, Ending.OVER, Ending.CUT_OFF})
 """Endings after which there is no room with dispatches, or none that can be asked."""
-
-
-def prepare_process(settings: Settings, proc: JobProcess) -> None:
-    """Set up a job's process before it has a job: LiveKit's ``setup_fnc``."""
-    # At the default of 5 ms one spinning plugin thread starves ten speakers.
-    sys.setswitchinterval(0.0005)
-    metrics()  # From now on nothing that is counted touches the disk for space.
-    proc.userdata["settings"] = settings
-    proc.userdata["specs"] = load_specs()
-    make_vad(settings.vad)  # Its model is loaded before anybody speaks.
-    # Loading the client of S3 takes a second: not while a room waits.
-    proc.userdata["stores"] = open_stores(settings)
-
-
-async def run_job(ctx: JobContext) -> None:
-    """Serve the dispatched room: LiveKit's entrypoint; returns once the agents run."""
-    prepared = ctx.proc.userdata
-    job = MeetingJob(ctx, prepared["settings"], prepared["specs"], prepared["stores"])
-    prepared["job"] = job
-    await job.start()
-
-
-async def end_job(ctx: JobContext) -> None:
-    """End the meeting in good order: LiveKit's ``on_session_end``, the room still connected."""
-    if job := ctx.proc.userdata.get("job"):
-        await job.stop()
 
 
 class MeetingJob:
@@ -85,6 +57,7 @@ class MeetingJob:
         settings: The process's settings.
         specs: The installed agents.
         stores: Where the lines go.
+        tools: The installed tools.
     """
 
     def __init__(
@@ -93,11 +66,13 @@ class MeetingJob:
         settings: Settings,
         specs: Mapping[str, AgentSpec],
         stores: Stores,
+        tools: Sequence[Tool] = (),
     ) -> None:
         self._ctx = ctx
         self._settings = settings
         self._specs = specs
         self._stores = stores
+        self._tools = tools
         self._running = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ending: Ending | None = None
@@ -162,6 +137,8 @@ class MeetingJob:
                         key=key,
                         keeps=keeps,
                         heard_before=heartbeat.state.heard_until or None,
+                        tools=self._tools,
+                        leases=leases,
                         cuts=Cuts(leases, self._ctx.job.id),
                         leaving=heartbeat.state.leaving,
                         beat_soon=heartbeat.beat_soon,
@@ -169,6 +146,7 @@ class MeetingJob:
                     )
                     ending = await self._hold(sitting, heartbeat, ledger)
                     if ending.is_final:
+                        sitting.end_approvals()
                         ledger.append("ended", {}, at=time.time())
                         await heartbeat.release(ending.tombstone)
                         if recording_file:
@@ -211,7 +189,8 @@ class MeetingJob:
 
         def disconnected_(reason: int) -> None:
             self._ending = self._ending or disconnected(reason)
-            sitting.lose_room()
+            over = self._ending.is_final and self._ending is not Ending.REMOVED
+            sitting.lose_room(over=over)
 
         room.on("disconnected", disconnected_)
         try:

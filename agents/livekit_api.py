@@ -62,6 +62,25 @@ async def people_in(livekit: api.LiveKitAPI, room: str) -> list[ParticipantInfo]
     return list(listed.participants)
 
 
+async def participant_in(
+    livekit: api.LiveKitAPI, room: str, identity: str
+) -> ParticipantInfo | None:
+    """Return a participant, hidden or not; None where there is none of this identity.
+
+    Raises:
+        TwirpError: The server does not say.
+        aiohttp.ClientError: The server is not there.
+    """
+    try:
+        return await livekit.room.get_participant(
+            api.RoomParticipantIdentity(room=room, identity=identity)
+        )
+    except api.TwirpError as error:
+        if error.code == api.TwirpErrorCode.NOT_FOUND:
+            return None
+        raise
+
+
 async def remove(livekit: api.LiveKitAPI, room: str, identity: str) -> None:
     """Put a job out of the room: nothing that it still says or does reaches anybody.
 
@@ -136,6 +155,6 @@ async def forget_dispatches(
 
 
 def is_person(participant: ParticipantInfo) -> bool:
-    """Tell whether somebody is neither an agent nor a recorder."""
+    """Tell whether a job would see somebody who is neither an agent nor a recorder."""
     kinds = ParticipantInfo.Kind
-    return participant.kind not in {kinds.AGENT, kinds.EGRESS}
+    return participant.kind not in {kinds.AGENT, kinds.EGRESS} and not participant.permission.hidden

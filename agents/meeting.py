@@ -7,15 +7,15 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from livekit import rtc
-from pydantic import TypeAdapter, ValidationError
 
 from agents.audio import Speech
+from agents.caption_check import checked
 from agents.caption_status import hole_notice
 from agents.captions import Captions
 from agents.listening import Listening, Oldest
@@ -29,16 +29,14 @@ from pipelines.events import (
     Event,
     Hole,
     HoleCause,
-    iso,
 )
 from pipelines.speech.engines import Engines
 from pipelines.transcript.ledger import Ledger
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from agents.acting import Acting
 
-_CAPTIONS: Final[Mapping[type, TypeAdapter[Any]]] = {
-    kind: TypeAdapter(kind) for kind in (CaptionInterim, CaptionFinal)
-}
+log = logging.getLogger(__name__)
 
 EVENTS: Final = 1_000
 """Events that wait for a slow agent."""
@@ -60,6 +58,7 @@ class Desk:
         listening: Tells up to when what was said is settled.
         engines: The process's speech engines.
         spread: Gives an event to every agent.
+        acting: What people and agents may have done; None where the agent may say nothing.
 
     ``held_back`` has the holes since the job lost its room: where it has a successor, that one
     marks them all in one, and they are not this job's to mark.
@@ -73,6 +72,7 @@ class Desk:
     listening: Listening
     engines: Engines
     spread: Callable[[Event], None]
+    acting: Acting | None = None
     lost_room: bool = False
     held_back: list[Hole] = field(default_factory=list)
     _segments: count[int] = field(default_factory=lambda: count(1))
@@ -96,7 +96,10 @@ class Desk:
         if isinstance(caption, CaptionFinal):
             if self.ledger.has(caption):
                 raise ValueError(f"segment {caption.segment!r} is kept: correct it by `revision`")
-            caption = self.ledger.append_final(caption)
+            # A correction is a person's: see CaptionCorrected.
+            caption = self.ledger.append_final(replace(caption, correction=None))
+            if self.ledger.is_corrected(caption.segment):
+                return
         self.captions.offer(caption)
         self.spread(caption)
 
@@ -152,6 +155,11 @@ class RoomMeeting:
     def engines(self) -> Engines:
         """The speech engines that the operator allows."""
         return self._desk.engines
+
+    @property
+    def acting(self) -> Acting | None:
+        """What people and agents may have done."""
+        return self._desk.acting
 
     def events(self) -> AsyncIterator[Event]:
         """Iterate over what happens."""
@@ -268,26 +276,6 @@ class RoomMeeting:
     def _may_hear(self) -> None:
         if not self._spec.hears:
             raise PermissionError(f"agent {self._spec.name!r} reads audio: set hears=True")
-
-
-def checked(caption: CaptionInterim | CaptionFinal) -> CaptionInterim | CaptionFinal:
-    """Return the caption with lone surrogates replaced: no protocol carries them.
-
-    Raises:
-        ValueError: A field has a wrong type, or a time is none; the message quotes no speech.
-    """
-    values = {
-        name: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for name, value in asdict(caption).items()
-    }
-    try:
-        valid: CaptionInterim | CaptionFinal = _CAPTIONS[type(caption)].validate_python(values)
-    except ValidationError as error:
-        problem = error.errors(include_input=False)[0]
-        raise ValueError(f"{problem['loc'][0]} of a caption: {problem['msg']}") from None
-    for at in (valid.at, valid.end if isinstance(valid, CaptionFinal) else 0.0):
-        iso(at)
-    return valid
 
 
 def _closed() -> Mailbox[Any]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +36,11 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.events import (
     AttributesChanged,
     AudioMissed,
+    CaptionCorrected,
     CaptionFinal,
     CaptionInterim,
     ChatReceived,
+    Correction,
     DataReceived,
     Event,
     MetadataChanged,
@@ -53,15 +55,20 @@ from pipelines.events import (
 )
 from pipelines.speech.engines import Engines
 
+if TYPE_CHECKING:
+    from agents.acting import Acting
+
 __all__ = [
     "AgentSettings",
     "AgentSpec",
     "AttributesChanged",
     "AudioChunk",
     "AudioMissed",
+    "CaptionCorrected",
     "CaptionFinal",
     "CaptionInterim",
     "ChatReceived",
+    "Correction",
     "DataReceived",
     "Event",
     "Meeting",
@@ -100,6 +107,7 @@ class MeetingInfo:
         language: BCP 47 tag asked for in the room's metadata, or empty.
         key_terms: Glossary of the room: words an engine or a model should know.
         metadata: The room's metadata, the job's laid over it; the last that was valid.
+        kept: Whether it may be kept: False in an encrypted room, unless the operator allows it.
     """
 
     meeting: str
@@ -109,6 +117,7 @@ class MeetingInfo:
     language: str = ""
     key_terms: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +199,20 @@ class Meeting(Protocol):
     def engines(self) -> Engines:
         """The speech engines that the operator allows. For agents with ``isolation="inline"``."""
 
+    @property
+    def acting(self) -> Acting | None:
+        """Tools, approvals, the operator's language model. For agents with ``isolation="inline"``.
+
+        None where the worker only listens.
+        """
+
     async def publish(self, caption: CaptionInterim | CaptionFinal) -> None:
         """Show a caption in its speaker's name; keep it where it is final.
 
         A final is journalled before anybody sees it, and is never dropped. Of several interims of
         a segment only the latest is shown, and none after the final. An empty ``name`` is filled
-        in with the speaker's. An empty final withdraws the segment.
+        in with the speaker's. An empty final withdraws the segment. A revision of a segment that a
+        person has corrected is kept and not shown: the person's words stand.
 
         Args:
             caption: With a ``segment`` from :meth:`new_segment`.
@@ -259,7 +276,10 @@ class Meeting(Protocol):
         """
 
     async def said(self, *, since: float = 0.0) -> Sequence[CaptionFinal]:
-        """Return the meeting's finals that began at or after ``since``, in order of time."""
+        """Return the meeting's finals that began at or after ``since``, in order of time.
+
+        Each reads as it does now: corrected, where a person has corrected it.
+        """
 
     async def get_state(self, key: str) -> Any:
         """Return what :meth:`set_state` kept under ``key``, also in an earlier epoch, or None."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.plugin import AgentSpec
-from agents.room_settings import RoomMetadata
+from agents.room_metadata import RoomMetadata
 
 
 def room_metadata_schema(specs: Mapping[str, AgentSpec]) -> dict[str, Any]:

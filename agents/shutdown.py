@@ -7,8 +7,16 @@ from typing import Final
 DRAIN_AGENTS: Final = 12.0
 """Seconds for the agents: the engines settle what was said, plugins write their last lines."""
 
+FINISH_EFFECTS: Final = 10.0
+"""Seconds, of those for the agents, for what people had approved by then; what is cut off is told
+as unknown."""
+
 SEND_CAPTIONS: Final = 2.0
 """Seconds for the last captions; when a dispatch is deleted the server keeps the room 3 s."""
+
+CLOSE_TOOLS: Final = 8.0
+"""Seconds to take leave of the MCP servers: MCP's library gives a command 6.5 s to end before it
+gives it up."""
 
 FLUSH_STORES: Final = 5.0
 """Seconds for the stores to take what they lack before the seal; the rest they take after it."""
@@ -27,7 +35,7 @@ worker's next look does it."""
 CLOSE: Final = 4.0
 """Seconds for the engines and the stores, at the same time, to close their connections."""
 
-SESSION_END: Final = 150.0
+SESSION_END: Final = 160.0
 """Seconds that LiveKit gives ``on_session_end``: more than the stages together."""
 
 SHUTDOWN_PROCESS: Final = 10.0

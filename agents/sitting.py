@@ -7,32 +7,33 @@ drain -> last captions; the budgets are in ``shutdown.py``.
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final
 
 from livekit.agents import AutoSubscribe, JobContext
 from pydantic import SecretStr
 
 from agents import shutdown
+from agents.acting import Acting
 from agents.captions import Captions
 from agents.encryption import EncryptionWatch, encryption_options
 from agents.ending import Ending
-from agents.epoch import put_ghosts_out
-from agents.handover import ANSWER, LOOK, NOTICE, Cuts, Successor, agree
-from agents.history import History
+from agents.handover import Cuts, Successor, tell_cuts
 from agents.host import AgentHost
 from agents.listening import Listening
 from agents.meeting import Desk
 from agents.plugin import MeetingInfo
 from agents.room import MeetingRoom
 from agents.room_state import RoomState
+from agents.room_watch import patience_of, watch_room
 from agents.switchboard import Switchboard
-from agents.turn import LONGEST, Turn
+from agents.taking_over import TakingOver
+from agents.tools.tool import Tool
+from agents.turn import Turn
 from pipelines.events import (
     AudioMissed,
     CaptionState,
@@ -42,17 +43,11 @@ from pipelines.events import (
     ParticipantJoined,
     ParticipantRenamed,
 )
+from pipelines.lease import Leases
 from pipelines.settings import CaptionFormatName, Settings
 from pipelines.speech.engines import Engines
 from pipelines.speech.vad import make_vad
 from pipelines.transcript.ledger import Ledger
-
-log = logging.getLogger(__name__)
-
-FIRST_PERSON: Final = 300.0
-"""Seconds that a job waits in a room that nobody has entered yet: LiveKit's ``empty_timeout``."""
-
-WATCH_INTERVAL: Final = 0.5
 
 
 class Sitting:
@@ -67,6 +62,8 @@ class Sitting:
         key: Of an encrypted room, or empty.
         keeps: Whether this meeting may be kept.
         heard_before: Up to when a predecessor heard, Unix seconds; None where none is known.
+        tools: The installed ones.
+        leases: Decide which of two jobs carries out what must not happen twice.
         cuts: By which the jobs of a hand-over agree on who takes what.
         leaving: Identity of the predecessor that leaves the room to this job; empty is none.
         beat_soon: Asks for a heartbeat now.
@@ -84,6 +81,8 @@ class Sitting:
         key: SecretStr,
         keeps: bool,
         heard_before: float | None,
+        tools: Sequence[Tool],
+        leases: Leases,
         cuts: Cuts,
         leaving: str,
         beat_soon: Callable[[], None],
@@ -95,14 +94,12 @@ class Sitting:
         self._ledger = ledger
         self._key = key
         self._keeps = keeps
-        self._beat_soon = beat_soon
+        self._leases, self._tools = leases, tools
         self._end = end
         # A predecessor that hands over says when; until then nothing is this job's.
-        self._leaving = leaving
         self._turn = Turn(since=math.inf, cuts=None) if leaving else Turn()
         self._cuts = cuts
-        self._takeover_at = 0.0
-        self._history: History | None = None
+        self._acting: Acting | None = None
         self._host: AgentHost | None = None
         self._captions = Captions(
             ctx.room,
@@ -128,6 +125,7 @@ class Sitting:
                 language=switchboard.now.language or settings.language,
                 key_terms=switchboard.now.key_terms,
                 metadata=switchboard.now.metadata,
+                kept=keeps,
             ),
             room=self._room,
             rtc_room=ctx.room,
@@ -136,6 +134,19 @@ class Sitting:
             listening=Listening(self._room, ledger, before=heard_before),
             engines=engines,
             spread=self._spread,
+        )
+        self._taking_over = (
+            TakingOver(
+                ctx,
+                settings,
+                self._desk,
+                turn=self._turn,
+                cuts=cuts,
+                leaving=leaving,
+                beat_soon=beat_soon,
+            )
+            if leaving
+            else None
         )
 
     async def hold(self, *, running: asyncio.Event, stopping: asyncio.Event) -> None:
@@ -151,34 +162,40 @@ class Sitting:
             )
             room.meet()
             sending = tasks.create_task(self._captions.run(), name="captions")
-            if not self._settings.listen_only:
-                self._history = History(self._desk, hidden=self._settings.hidden)
             host = self._host = AgentHost(self._desk, tasks)
+            acting = self._start_acting(host, tasks)
             await self._switchboard.connect(host, self._desk)
             if not self._keeps:
-                not_kept = {"state": CaptionState.NOT_KEPT}
+                not_kept = {"about": "keeping", "state": CaptionState.NOT_KEPT}
                 self._captions.notify("captions", not_kept, about="keeping")
             running.set()
-            inherits = self._turn.cuts is None
-            beginning = tasks.create_task(self._take_over() if inherits else self._begin())
+            taking_over = self._taking_over
+            beginning = tasks.create_task(taking_over.run() if taking_over else self._begin())
             await self._watch(host, stopping)
 
             beginning.cancel()
-            if not inherits:
+            if not taking_over:
                 until = min(time.time(), self._turn.until)
                 self._desk.listening.end(until, self._desk.mark_hole)
             room.end_intake()
+            finish_by = time.monotonic() + shutdown.FINISH_EFFECTS
+            if self._acting:
+                self._acting.close()
             await host.stop_all(deadline=shutdown.DRAIN_AGENTS)
+            await self._finish_effects(finish_by)
             self._captions.close()
-            await asyncio.wait({sending}, timeout=shutdown.SEND_CAPTIONS)
-            sending.cancel()
+            last = {sending, *acting}
+            await asyncio.wait(last, timeout=shutdown.SEND_CAPTIONS)
+            for task in last:
+                task.cancel()
 
     def state(self, state: RoomState) -> RoomState:
         """Return ``state`` with what is the case now, for the next heartbeat."""
         if self._host is None:  # What a predecessor heard is still all that was heard.
             return state
-        if self._takeover_at and not state.takeover_at:
-            state = replace(state, handover="", leaving="", takeover_at=self._takeover_at)
+        takeover_at = self._taking_over.at if self._taking_over else 0.0
+        if takeover_at and not state.takeover_at:
+            state = replace(state, handover="", leaving="", takeover_at=takeover_at)
         return replace(
             state,
             heard_until=self._desk.listening.heard_until(time.time()),
@@ -189,20 +206,21 @@ class Sitting:
         """Finish the spans of speech that are open at the watershed, and end."""
         await asyncio.sleep(successor.at - time.time())
         self._turn.until = successor.at
+        self._stop_acting()  # The other job does from now on.
         heard = self._room.hand_over()
-        told = None
-        while time.time() < successor.at + LONGEST + ANSWER:
-            cuts = {identity: listener.cut for identity, listener in heard.items()}
-            if cuts != told and await self._cuts.tell(successor.job, cuts):
-                told = cuts
-            if cuts == told and None not in cuts.values():
-                break
-            await asyncio.sleep(LOOK)
+        await tell_cuts(self._cuts, successor, lambda: {who: one.cut for who, one in heard.items()})
         self._end(Ending.HANDED_OVER)
 
-    def lose_room(self) -> None:
-        """Mark no hole from now on: there may be a successor, whose own hole covers them all."""
+    def lose_room(self, *, over: bool = False) -> None:
+        """Mark no hole from now on: there may be a successor, whose own hole covers them all.
+
+        Args:
+            over: Whether the room is gone for everybody: then no other job acts either, and what is
+                approved gets to its end.
+        """
         self._desk.lost_room = True
+        if not over:
+            self._stop_acting()
 
     def mark_held_back(self) -> None:
         """Mark the holes since the room was lost: there is no successor."""
@@ -210,35 +228,43 @@ class Sitting:
         for hole in self._desk.held_back:
             self._desk.mark_hole(hole)
 
-    async def _begin(self) -> None:
-        await self._desk.listening.begin(self._desk.mark_hole)
+    def end_approvals(self) -> None:
+        """Leave nothing open or on its way: the meeting has ended."""
+        if self._acting:
+            self._acting.approvals.end()
 
-    async def _take_over(self) -> None:
-        """Say when the watershed is, once this job is given audio, and take what is its own."""
-        try:
-            await self._desk.listening.take_over(self._agree, self._desk.mark_hole)
-        finally:
-            self._turn.leave_the_rest()
-
-    async def _agree(self) -> float | None:
-        """See :meth:`agents.listening.Listening.take_over`."""
-        at = self._takeover_at = time.time() + NOTICE
-        self._beat_soon()
-        alone_since = await agree(
-            self._turn,
-            self._cuts,
-            at=at,
-            is_there=self._predecessor_is_there,
-            people=lambda: self._room.people,
-            release=self._room.release,
+    def _start_acting(
+        self, host: AgentHost, tasks: asyncio.TaskGroup
+    ) -> tuple[asyncio.Task[None], ...]:
+        """Serve calls, where the agent may say anything; return the task, if there is one."""
+        if self._settings.listen_only:
+            return ()
+        self._acting = self._desk.acting = Acting(
+            self._desk,
+            self._settings,
+            self._switchboard,
+            host,
+            tools=self._tools,
+            leases=self._leases,
+            keeps=self._keeps,
         )
-        if alone_since is not None:
-            await put_ghosts_out(self._ctx, self._settings, self._ledger.epoch)
-        return alone_since
+        return (tasks.create_task(self._acting.run(), name="acting"),)
 
-    def _predecessor_is_there(self) -> bool:
-        # Nobody sees a hidden one, in the room or not.
-        return self._settings.hidden or self._leaving in self._ctx.room.remote_participants
+    def _stop_acting(self) -> None:
+        if self._acting:
+            self._acting.stop()
+
+    async def _finish_effects(self, until: float) -> None:
+        """Wait for what people have approved, until ``until`` of the monotonic clock."""
+        if self._acting:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    await self._acting.approvals.finished()
+
+    async def _begin(self) -> None:
+        if self._acting:
+            self._acting.begin()
+        await self._desk.listening.begin(self._desk.mark_hole)
 
     def _spread(self, event: Event) -> None:
         if isinstance(event, ChatReceived | DataReceived) and not self._turn.has(event.at):
@@ -250,35 +276,22 @@ class Sitting:
             self._desk.missed(event)
         if isinstance(event, ParticipantJoined):
             self._captions.welcome(event.identity)
-        if self._history:
-            self._history.receive(event)
+        if self._acting:
+            self._acting.receive(event)
         if self._host:
             self._host.spread(event)
 
     async def _watch(self, host: AgentHost, stopping: asyncio.Event) -> None:
-        """Follow the metadata, the people and the disk until the meeting is stopped."""
-        room, desk = self._room, self._desk
-        durable = True
-        encryption = EncryptionWatch(self._ctx.room, room.decryption, desk.captions, self._key)
-        people_until = time.monotonic()
-        patience = max(FIRST_PERSON, self._patience)
-        while not stopping.is_set():
-            waits = [asyncio.create_task(event.wait()) for event in (room.changed, stopping)]
-            await asyncio.wait(waits, timeout=WATCH_INTERVAL, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-            room.changed.clear()
-            await self._switchboard.follow(host, desk)
-            await encryption.look(time.monotonic())
-            if durable != self._ledger.durable:
-                durable = self._ledger.durable
-                state = CaptionState.DURABLE if durable else CaptionState.NOT_DURABLE
-                desk.captions.notify("captions", {"state": state}, about="journal")
-            if room.people:
-                people_until, patience = time.monotonic(), self._patience
-            elif time.monotonic() - people_until > patience:
-                self._end(Ending.EMPTY)
-                people_until = time.monotonic()
+        decryption = self._room.decryption
+        await watch_room(
+            self._desk,
+            self._switchboard,
+            host,
+            EncryptionWatch(self._ctx.room, decryption, self._captions, self._key),
+            patience=patience_of(self._ctx.job, self._settings),
+            empty=lambda: self._end(Ending.EMPTY),
+            stopping=stopping,
+        )
 
     @property
     def _formats(self) -> tuple[CaptionFormatName, ...]:
@@ -289,9 +302,3 @@ class Sitting:
         if self._key.get_secret_value():
             formats = tuple(name for name in formats if name != "legacy")
         return formats or ("text-stream",)
-
-    @property
-    def _patience(self) -> float:
-        """Seconds without people after which the job ends."""
-        own = self._settings.departure_timeout
-        return float(self._ctx.job.room.departure_timeout) if own is None else own

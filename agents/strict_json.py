@@ -99,6 +99,14 @@ def readable_part(text: str, *, source: str) -> dict[str, Any]:
     }
 
 
+def named_keys(text: str, *, source: str) -> frozenset[str]:
+    """Return the top-level keys of ``text``, sound or not; never raises."""
+    try:
+        return frozenset(_parse(text, source=source))
+    except RoomSettingsError:
+        return frozenset()
+
+
 def _parse(text: str, *, source: str) -> dict[str, Any]:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
         refuse(source, (), f"longer than {MAX_BYTES:,} bytes; keep large data elsewhere")

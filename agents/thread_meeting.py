@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agents.audio import Speech
 from agents.listening import Oldest
@@ -13,6 +13,9 @@ from agents.meeting import RoomMeeting
 from agents.plugin import AudioChunk, MeetingInfo, RpcCall, RpcHandler, Stored
 from pipelines.events import CaptionFinal, CaptionInterim, Event
 from pipelines.speech.engines import Engines
+
+if TYPE_CHECKING:
+    from agents.acting import Acting
 
 T = TypeVar("T")
 
@@ -42,6 +45,15 @@ class ThreadMeeting:
             PermissionError: Always.
         """
         raise PermissionError('speech engines are for agents with isolation="inline"')
+
+    @property
+    def acting(self) -> Acting | None:
+        """Refused: tools and approvals belong to the job's loop.
+
+        Raises:
+            PermissionError: Always.
+        """
+        raise PermissionError('tools and approvals are for agents with isolation="inline"')
 
     def events(self) -> AsyncIterator[Event]:
         """Iterate over what happens."""

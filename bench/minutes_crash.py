@@ -36,7 +36,8 @@ from pipelines.failpoints import FailpointName
 from pipelines.post_meeting.source import Source
 from pipelines.post_meeting.wanted import Wanted
 from pipelines.post_meeting.work import SOURCE, WANTED, plan
-from pipelines.transcript.document import TranscriptDocument, build_document
+from pipelines.transcript.build_document import build_document
+from pipelines.transcript.document import TranscriptDocument
 from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.line import Line
 from pipelines.transcript.paths import Sealed, meeting_key

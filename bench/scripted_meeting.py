@@ -56,6 +56,7 @@ class ScriptedMeeting:
     notes: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     holes: list[Hole] = field(default_factory=list)
     unsettled_since: Callable[[], float | None] = lambda: None
+    acting: None = None
     rpc: dict[str, RpcHandler] = field(default_factory=dict)
     inbox: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
     _segments: count[int] = field(default_factory=count)

@@ -19,6 +19,10 @@
     |- PluginError            a plugin's spec is wrong or two share a name
     |- StepError              a step after the meeting failed; says so by a code
        |- RetryableError          the same step may succeed later
+    |- ToolError              a tool did nothing; the sentence is for people
+       |- UnknownToolError        there is no such tool
+       |- InvalidArgumentsError   what it is asked to do does not follow its schema
+    |- UnknownOutcomeError    a tool may have done it, or not
 
 Only ``worker.py`` ends a process.
 """
@@ -130,3 +134,19 @@ class RetryableError(StepError):
     def __init__(self, code: str, message: str, *, after: float = 0.0) -> None:
         super().__init__(code, message)
         self.after = after
+
+
+class ToolError(GreffierError):
+    """The tool did nothing; the message is shown to people."""
+
+
+class UnknownToolError(ToolError):
+    """There is no tool of that name."""
+
+
+class InvalidArgumentsError(ToolError):
+    """The arguments do not follow the tool's schema; names the field and quotes no value."""
+
+
+class UnknownOutcomeError(GreffierError):
+    """The tool may have done it, or not; the message is shown to people."""

@@ -137,6 +137,23 @@ class CaptionInterim:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """That a person, not a machine, says how a segment reads.
+
+    Args:
+        at: When, Unix seconds.
+        by: The person's LiveKit identity.
+        name: The person's display name as last known.
+        original: What the machine had settled.
+    """
+
+    at: float
+    by: str
+    name: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionFinal:
     """A segment's settled text, as it is kept.
 
@@ -151,7 +168,9 @@ class CaptionFinal:
         language: BCP 47 tag, or empty where the engine does not tell.
         engine: The engine's name, e.g. ``pocketsphinx/en-us``.
         revision: 0, or counted up when a kept segment is corrected; the highest one counts.
-        index: Counts the finals of the meeting from 1, given when the final is kept; 0 before.
+        index: Counts the finals and corrections of the meeting from 1, given when they are kept; 0
+            before.
+        correction: Whose the text is, where a person has corrected it.
     """
 
     at: float
@@ -165,6 +184,20 @@ class CaptionFinal:
     engine: str = ""
     revision: int = 0
     index: int = 0
+    correction: Correction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionCorrected:
+    """A person corrected a settled segment.
+
+    Args:
+        at: When, Unix seconds.
+        caption: The segment as it reads now; its ``correction`` says who corrected it.
+    """
+
+    at: float
+    caption: CaptionFinal
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +276,7 @@ Event = (
     | AudioMissed
     | CaptionInterim
     | CaptionFinal
+    | CaptionCorrected
     | ChatReceived
     | DataReceived
     | AttributesChanged

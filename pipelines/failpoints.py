@@ -29,6 +29,10 @@ FailpointName = Literal[
     "summarise",  # likewise the summary
     "minutes",  # one of the minutes' files is put
     "deliver",  # the minutes are sent; it is not noted yet
+    "approval_shown",  # somebody has the dialog; nobody has decided yet
+    "approval_decided",  # the decision is kept; its effect has not begun
+    "effect_claimed",  # an effect is this job's alone; it is not written down that it begins
+    "effect",  # a tool has had its effect; it is not kept yet
     "replay",  # recovery has read a journal; nothing of it is flushed yet
 ]
 

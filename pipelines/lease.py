@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
-Scope: TypeAlias = Literal["room", "watch", "work", "handover", "continued"]
+Scope: TypeAlias = Literal["room", "watch", "work", "handover", "continued", "effect"]
 """Kinds of leases, listed apart from each other."""
 
 Tombstone: TypeAlias = Literal["withdrawn", "empty"]
@@ -46,7 +46,7 @@ class LeaseKey:
     Args:
         scope: Which kind: ``room`` is (room name, agent name, job key), ``watch`` is (agent name,),
             ``work`` is (meeting, seal, step), ``handover`` is (job that takes over,),
-            ``continued`` is that of ``room`` and the room's SID.
+            ``continued`` is that of ``room`` and the room's SID, ``effect`` is (meeting, approval).
         parts: What it is, in that kind.
     """
 

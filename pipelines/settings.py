@@ -32,6 +32,7 @@ from pipelines.post_meeting.llm_settings import LLMSettings
 from pipelines.post_meeting.settings import PostMeetingSettings
 from pipelines.post_meeting.transcribe_settings import TranscribeSettings
 from pipelines.store_settings import StoreSettings
+from pipelines.tool_settings import ToolSettings
 from pipelines.transcript.stores.address import StoreAddress
 from pipelines.webhooks.settings import WebhookSettings
 
@@ -50,6 +51,7 @@ class Settings(
     WebhookSettings,
     TranscribeSettings,
     LLMSettings,
+    ToolSettings,
     BaseSettings,
 ):
     """Every setting, with its default; the environment variable is ``GREFFIER_`` + the name.

@@ -17,11 +17,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import math
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
@@ -48,6 +49,8 @@ from pipelines.leases.rules import (
     taken,
 )
 from pipelines.transcript.paths import meeting_key
+
+_FORGET_EVERY: Final = 3600.0  # seconds between looks for old leases, of those who only claim
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -84,6 +87,7 @@ class FileLeases:
         self._root = root
         self._clock = clock
         self._boot = host_boot() if boot is None else boot
+        self._forget_at: dict[Scope, float] = {}
 
     async def claim(
         self, key: LeaseKey, *, holder: str, epoch: int, ttl: float, state: Mapping[str, Any]
@@ -93,6 +97,11 @@ class FileLeases:
         done, lease = await asyncio.to_thread(self._change, key, rule)
         if not done:
             raise HeldError(lease)
+        if self._clock() >= self._forget_at.get(key.scope, -math.inf):
+            # Leases of effects are never released: a second claim must find them.
+            self._forget_at[key.scope] = self._clock() + _FORGET_EVERY
+            with suppress(LeaseError):
+                await asyncio.to_thread(self._forget, key.scope)
         return lease
 
     async def beat(

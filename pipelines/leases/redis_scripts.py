@@ -49,6 +49,12 @@ local function keep(name, epoch, holder, state, ttl, gone)
     'holder', holder, 'state', state, 'at', string.format('%.6f', now),
     'until', string.format('%.6f', now + ttl), 'gone', gone and '1' or '0')
   redis.call('EXPIRE', KEYS[1], math.ceil(ttl) + {REMEMBERED})
+  -- Some are never listed, nor released. Of these the hashes are gone by themselves.
+  local old = string.format('(%.6f', now - {REMEMBERED + 1})
+  for _, one in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', old, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', KEYS[2], one)
+    redis.call('ZREM', KEYS[3], one)
+  end
   if gone then
     redis.call('ZREM', KEYS[2], name)
     redis.call('ZREM', KEYS[3], name)

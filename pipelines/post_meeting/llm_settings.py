@@ -1,4 +1,4 @@
-"""The settings of summaries: the model that is asked, if any, and what it is asked for."""
+"""The settings of the language model, if any, and of the summaries that it is asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class LLMSettings(BaseModel):
     llm_model: str = Field(
         default="",
         max_length=200,
-        description="Model that writes summaries; empty asks none, and summaries are extractive.",
+        description="Model that writes summaries, and that the assistant asks; empty asks none, "
+        "and summaries are extractive.",
     )
     llm_base_url: str = Field(
         default="",

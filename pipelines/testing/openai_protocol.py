@@ -31,13 +31,14 @@ class Reply:
 
     Args:
         text: Its words; may be empty beside tool calls.
-        tools: The tools that it calls: names and arguments.
+        tools: The tools that it calls: names and arguments; as text, they are sent as they are,
+            for a model that writes no JSON.
         refusal: Why it will not answer, where it will not.
         finish: Why it stopped, where that is none of the usual: ``length``, ``content_filter``.
     """
 
     text: str = ""
-    tools: Sequence[tuple[str, Mapping[str, Any]]] = ()
+    tools: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
     refusal: str = ""
     finish: str = ""
 
@@ -159,7 +160,7 @@ async def complete(
     if reply.refusal:
         message["refusal"] = reply.refusal
     if reply.tools:
-        message["tool_calls"] = [_call(number, *tool) for number, tool in enumerate(reply.tools)]
+        message["tool_calls"] = [_call(*tool) for tool in reply.tools]
     choice = {"index": 0, "message": message, "finish_reason": _finish(reply)}
     return web.json_response(
         {**_head(body, "chat.completion"), "choices": [choice], "usage": _usage(body, reply)}
@@ -188,12 +189,18 @@ async def _stream(
 
 
 def _deltas(reply: Reply) -> list[dict[str, Any]]:
-    """Return the pieces in which a reply comes: word by word, arguments in two halves."""
+    """Return the pieces in which a reply comes: word by word, arguments in two halves.
+
+    As OpenAI has them: only the first piece of a call has its id and name, and pieces of several
+    calls are told apart by their index.
+    """
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     words = reply.text.split(" ") if reply.text else []
     deltas += [{"content": word if not at else f" {word}"} for at, word in enumerate(words)]
+    if reply.refusal:
+        deltas.append({"refusal": reply.refusal})
     for number, tool in enumerate(reply.tools):
-        call = _call(number, *tool)
+        call = _call(*tool)
         arguments = call["function"]["arguments"]
         half = len(arguments) // 2
         begin = {**call, "index": number, "function": {**call["function"], "arguments": ""}}
@@ -219,9 +226,11 @@ def _head(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def _call(number: int, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return {"id": f"call_{number}", "type": "function", "function": function}
+def _call(name: str, arguments: Mapping[str, Any] | str) -> dict[str, Any]:
+    sent = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    # No two calls of a conversation have the same id.
+    called = {"id": f"call_{next(_ids)}", "type": "function"}
+    return {**called, "function": {"name": name, "arguments": sent}}
 
 
 def _finish(reply: Reply) -> str:

@@ -1,17 +1,19 @@
 """What was said so far, page by page: pure.
 
 The order is that of keeping, (epoch, sequence), and so is the cursor: what is kept later comes
-later, so that whoever pages misses nothing and gets nothing twice. A corrected segment comes again
-with its next revision; the highest one counts.
+later, so that whoever pages misses nothing and gets nothing twice. A segment that a machine settles
+anew comes again with its next revision; the highest one counts. One that a person corrects comes
+again in the correction's place, and reads as corrected in its first place too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from pipelines.events import CaptionFinal, CaptionInterim, iso
+from pipelines.transcript.correction import corrected
 from pipelines.transcript.line import Line
 
 VERSION: Final = 1
@@ -31,20 +33,35 @@ START: Final = Cursor(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some finals and holes, and where the next page begins: None where nothing follows now."""
+    """A part of the history.
+
+    Args:
+        lines: Finals, corrections and holes.
+        next: Where the next page begins; None where nothing follows now.
+        corrections: Segment -> the ``correction`` line that counts, of those segments at least.
+    """
 
     lines: Sequence[Line]
     next: Cursor | None
+    corrections: Mapping[str, Line] = field(default_factory=dict)
 
 
-def page_of(lines: Iterable[Line], *, after: Cursor, limit: int, size: int) -> Page:
+def page_of(
+    lines: Iterable[Line],
+    *,
+    after: Cursor,
+    limit: int,
+    size: int,
+    corrections: Mapping[str, Line],
+) -> Page:
     """Return the page that follows ``after``.
 
     Args:
-        lines: Lines of kind ``final`` and ``hole`` in order of (epoch, sequence).
+        lines: Lines of kind ``final``, ``correction`` and ``hole`` in order of (epoch, sequence).
         after: The last line that the reader has.
         limit: Most lines in a page, at least 1.
         size: Most bytes of their data, as JSON; a page has one line even if it is longer.
+        corrections: Segment -> the ``correction`` line that counts.
     """
     page: list[Line] = []
     taken = 0
@@ -52,25 +69,31 @@ def page_of(lines: Iterable[Line], *, after: Cursor, limit: int, size: int) -> P
         if line.key <= after:
             continue
         taken += len(line.encode())
+        if line.kind == "final" and line.data["segment"] in corrections:
+            taken += len(corrections[line.data["segment"]].encode())
         if page and (len(page) == limit or taken > size):
-            return Page(page, Cursor(*page[-1].key))
+            return Page(page, Cursor(*page[-1].key), corrections)
         page.append(line)
-    return Page(page, None)
+    return Page(page, None, corrections)
 
 
-def latest_revisions(captions: Iterable[CaptionFinal], *, since: float) -> list[CaptionFinal]:
+def latest_revisions(
+    captions: Iterable[CaptionFinal], *, since: float, corrections: Mapping[str, Line]
+) -> list[CaptionFinal]:
     """Return each segment as it reads now, in order of time.
 
     Args:
         captions: Finals of any revision, in any order.
         since: Unix seconds; what began before is left out.
+        corrections: Segment -> the ``correction`` line that counts.
     """
     latest: dict[str, CaptionFinal] = {}
     for caption in captions:
         other = latest.get(caption.segment)
         if other is None or caption.revision > other.revision:
             latest[caption.segment] = caption
-    kept = (caption for caption in latest.values() if caption.at >= since and caption.text)
+    read = (corrected(caption, corrections.get(caption.segment)) for caption in latest.values())
+    kept = (caption for caption in read if caption.at >= since and caption.text)
     return sorted(kept, key=lambda caption: caption.at)
 
 
@@ -88,15 +111,20 @@ def page_message(
     return {
         "version": VERSION,
         "meeting": meeting,
-        "segments": [_segment(line, started_at) for line in page.lines if line.kind == "final"],
+        "segments": [
+            _segment(line, page.corrections, started_at)
+            for line in page.lines
+            if line.kind in ("final", "correction")
+        ],
         "holes": [_hole(line, started_at) for line in page.lines if line.kind == "hole"],
         "next": page.next and page.next._asdict(),
         "interims": [] if page.next else [_interim(caption) for caption in interims],
     }
 
 
-def _segment(line: Line, started_at: float) -> Mapping[str, Any]:
-    data = line.data
+def _segment(line: Line, corrections: Mapping[str, Line], started_at: float) -> Mapping[str, Any]:
+    data = line.data if line.kind == "final" else line.data["final"]
+    correction = corrections.get(data["segment"])
     told = ("segment", "revision", "speaker", "name", "text", "start_ms", "end_ms", "track")
     return {
         "epoch": line.epoch,
@@ -104,6 +132,15 @@ def _segment(line: Line, started_at: float) -> Mapping[str, Any]:
         **{key: data[key] for key in told},
         "language": data["language"],
         "start": iso(started_at + data["start_ms"] / 1000),
+        **(_correction(correction, data["text"]) if correction else {}),
+    }
+
+
+def _correction(line: Line, original: str) -> Mapping[str, Any]:
+    by = {"identity": line.data["by"], "name": line.data["name"]}
+    return {
+        "text": line.data["text"],
+        "correction": {"by": by, "at": iso(line.at), "original": original},
     }
 
 

@@ -1,4 +1,4 @@
-"""What a meeting has kept so far, and the one writer of an epoch.
+"""The one writer of an epoch.
 
 ``Ledger.append`` numbers a line and has it journalled before it returns; whoever shows something
 to people calls it first. The stores follow in their own time.
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pipelines.errors import MeetingEndedError
 from pipelines.events import CaptionFinal, Hole
 from pipelines.metrics import metrics
+from pipelines.transcript.correction import corrected, correction_data
 from pipelines.transcript.epochs import next_epoch
 from pipelines.transcript.flusher import Flusher
-from pipelines.transcript.history import START, Cursor, Page, latest_revisions, page_of
 from pipelines.transcript.journal import Journal, UnkeptJournal
-from pipelines.transcript.line import Line, LineKind, caption_of, distinct, final_data, hole_data
+from pipelines.transcript.kept_lines import KeptLines
+from pipelines.transcript.line import Line, LineKind, distinct, final_data, hole_data
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.reader import MeetingReader
-from pipelines.transcript.remembered import Remembered
 from pipelines.transcript.stores.store import CheckpointStore, Store
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ MAX_LINE: Final = 256 * 1024
 """Bytes of a line's data; far below the tail that stores look back."""
 
 
-class Ledger:
+class Ledger(KeptLines):
     """The lines of a meeting: those of earlier epochs, and this epoch's as they are appended.
 
     Args:
@@ -66,9 +66,14 @@ class Ledger:
         unread: Sequence[Store] = (),
         checkpoints: CheckpointStore | None = None,
     ) -> None:
-        self.meeting = meeting
-        self.epoch = epoch
-        self.started_at = started_at
+        super().__init__(
+            meeting,
+            epoch,
+            started_at=started_at,
+            reader=MeetingReader(meeting, journal.path.parent.parent, stores),
+            earlier=earlier,
+            unread=unread,
+        )
         self._journal = journal
         self._flushers = [
             Flusher(store, meeting, journal, checkpoints=None if store.reads_back else checkpoints)
@@ -76,16 +81,7 @@ class Ledger:
         ]
         self._early = early
         self._sequence = 0
-        self._memory = Remembered(earlier)
-        self._reader = MeetingReader(meeting, journal.path.parent.parent, stores)
-        self._unread = unread
-        self._read = asyncio.Event()
-        if not unread:
-            self._read.set()
         self._closed = False
-        if unread:
-            # An epoch is Unix ms.
-            self._memory.leave_free(seconds=epoch / 1000 - started_at)
 
     @classmethod
     async def open(
@@ -138,26 +134,6 @@ class Ledger:
         """Lines that the slowest store does not have yet."""
         return max((flusher.lag for flusher in self._flushers), default=0)
 
-    @property
-    def opened(self) -> list[Mapping[str, Any]]:
-        """The data of the meeting's ``opened`` lines, oldest first, late ones in their place."""
-        return self._memory.opened
-
-    @property
-    def people(self) -> Mapping[str, str]:
-        """Identity -> last known name, of everyone who was ever there."""
-        return self._memory.people
-
-    @property
-    def heard_before(self) -> float | None:
-        """Up to when earlier epochs have heard; see :func:`~.resume.heard_until`."""
-        return self._memory.heard_until
-
-    async def earlier_known(self) -> None:
-        """Return when it is known whether there were earlier epochs: a store may be away."""
-        if self._memory.is_first:
-            await self._read.wait()
-
     def append(self, kind: LineKind, data: Mapping[str, Any], *, at: float) -> Line:
         """Number a line, journal it and hand it to the stores.
 
@@ -192,6 +168,34 @@ class Ledger:
         self.append("final", final_data(caption, meeting_start=self.started_at), at=caption.at)
         return caption
 
+    def append_correction(
+        self, caption: CaptionFinal, text: str, *, by: str, name: str, at: float
+    ) -> CaptionFinal:
+        """Journal how a person says a segment reads; call it before anybody sees it.
+
+        Args:
+            caption: The segment, as :meth:`caption` gives it.
+            text: How it should read.
+            by: The person's identity.
+            name: The person's name.
+            at: Unix seconds.
+
+        Returns:
+            The caption as it reads now, with an index of its own.
+        """
+        if caption.correction:
+            caption = replace(caption, text=caption.correction.original, correction=None)
+        data = correction_data(
+            caption,
+            text,
+            by=by,
+            name=name,
+            index=self._memory.index + 1,
+            meeting_start=self.started_at,
+        )
+        line = self.append("correction", data, at=at)
+        return replace(corrected(caption, line), index=data["index"])
+
     def append_hole(self, hole: Hole) -> None:
         """Journal that speech may be missing."""
         self.append("hole", hole_data(hole, meeting_start=self.started_at), at=hole.at)
@@ -207,21 +211,6 @@ class Ledger:
             await self._early.settled()
         metrics().early_copies.labels("missed" if self._early.suspended else "kept").inc()
 
-    def has(self, caption: CaptionFinal) -> bool:
-        """Tell whether this revision of the segment is kept."""
-        return self._memory.has(caption.segment, caption.revision)
-
-    async def said(self, *, since: float = 0.0) -> list[CaptionFinal]:
-        """Return the settled captions that began at or after ``since``, in order of time."""
-        lines = await self._said_after(START)
-        finals = (line for line in lines if line.kind == "final")
-        captions = [caption_of(line, meeting_start=self.started_at) for line in finals]
-        return latest_revisions(captions, since=since)
-
-    async def page(self, *, after: Cursor, limit: int, size: int) -> Page:
-        """Return the finals and holes that follow ``after``; see :func:`~.history.page_of`."""
-        return page_of(await self._said_after(after), after=after, limit=limit, size=size)
-
     async def kept_here(self) -> list[Line]:
         """Return every line that this machine has of the meeting, of this epoch and others.
 
@@ -231,17 +220,6 @@ class Ledger:
         lines = await self._reader.here()
         lines += await asyncio.to_thread(self._journal.older_after, 0, limit=sys.maxsize)
         return distinct(lines)
-
-    async def lines(self) -> list[Line]:
-        """Return every line of the meeting so far, read again; a store that is away is left out."""
-        if self._memory.is_first and self._read.is_set():  # No store has more than the own journal.
-            return await self._reader.journalled()
-        lines, _ = await self._reader.read()
-        return lines
-
-    def state(self, key: str) -> Any:
-        """Return the last value appended for ``key`` as a ``state`` line, or None."""
-        return self._memory.state(key)
 
     async def run(self) -> None:
         """Sync the journal and flush the stores until :meth:`close` and all is done."""
@@ -277,18 +255,3 @@ class Ledger:
             await asyncio.to_thread(self._journal.sync)
             for flusher in self._flushers:
                 flusher.report()
-
-    async def _said_after(self, after: Cursor) -> Sequence[Line]:
-        """Return at least the finals and holes that follow ``after``, from memory if there."""
-        if self._memory.reaches(after):
-            return self._memory.said
-        lines, _ = await self._reader.read()
-        said = [line for line in lines if line.kind in ("final", "hole")]
-        return distinct([*said, *self._memory.said])
-
-    async def _read_unread(self) -> None:
-        await self._reader.read_late(self._unread, self._add_late)
-        self._read.set()
-
-    def _add_late(self, lines: Sequence[Line]) -> None:
-        self._memory.add_late([line for line in lines if line.epoch < self.epoch])

@@ -17,10 +17,12 @@ from pipelines.events import CaptionFinal, Hole, iso
 LineKind = Literal[
     "opened",  # an epoch began: room, SID, start of the meeting
     "final",  # a caption's settled text
+    "correction",  # how a person says a segment should read, and who that is
     "hole",  # speech that nobody heard or understood
     "person",  # a participant's identity and name, as joined or renamed
     "note",  # what an agent stored: its name, a kind of its own, data
     "state",  # an agent's small state: key and value
+    "action",  # a step of an approval, or a tool call that ran or was refused: the audit trail
     "ended",  # the epoch ended in good order
 ]
 
@@ -31,9 +33,11 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
         *("segment", "revision", "speaker", "name", "text"),
         *("start_ms", "end_ms", "track", "language", "engine"),
     ),
+    "correction": ("segment", "text", "by", "name", "said_at", "final"),
     "hole": ("start_ms", "end_ms", "cause", "speakers"),
     "person": ("identity", "name"),
     "state": ("key", "value"),
+    "action": ("event",),
 }
 
 
@@ -91,8 +95,9 @@ class Line:
         """
         try:
             fields = json.loads(raw)
-            for key in _REQUIRED.get(fields["kind"], ()):
-                fields["data"][key]
+            _demand(fields["kind"], fields["data"])
+            if fields["kind"] == "correction":
+                _demand("final", fields["data"]["final"])
             return cls(
                 meeting=fields["meeting"],
                 epoch=fields["epoch"],
@@ -103,6 +108,12 @@ class Line:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise TornLineError(f"not a whole line: {len(raw)} bytes") from error
+
+
+def _demand(kind: str, data: Mapping[str, Any]) -> None:
+    """Raise KeyError where a field is missing that every line of ``kind`` has."""
+    for key in _REQUIRED.get(kind, ()):
+        data[key]
 
 
 def final_data(caption: CaptionFinal, *, meeting_start: float) -> dict[str, Any]:
@@ -123,7 +134,7 @@ def final_data(caption: CaptionFinal, *, meeting_start: float) -> dict[str, Any]
 
 
 def caption_of(line: Line, *, meeting_start: float) -> CaptionFinal:
-    """Read back the caption of a ``final`` line; the inverse of :func:`final_data`."""
+    """Read back the caption of a ``final`` line, uncorrected; the inverse of :func:`final_data`."""
     data = line.data
     return CaptionFinal(
         at=meeting_start + data["start_ms"] / 1000,

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pipelines.transcript.correction import latest_corrections
 from pipelines.transcript.history import Cursor
 from pipelines.transcript.line import Line, distinct
 from pipelines.transcript.resume import heard_until
 
 CAPACITY: Final = 10_000
-"""Finals and holes held, about 1 KB each: a long day of talk. Older ones are read again."""
+"""Finals, corrections and holes held, about 1 KB each: a long day of talk. Older ones are read
+again."""
 
 
 INDEX_GAP: Final = 100
@@ -22,9 +24,10 @@ FASTEST_FINALS: Final = 10
 
 
 class Remembered:
-    """The finals and holes, the people and the agents' state of a meeting.
+    """What was said and corrected, the people, the agents' state and actions of a meeting.
 
-    ``people`` maps identities to last known names; ``index`` is the highest that a final has;
+    ``people`` maps identities to last known names; ``index`` is the highest that a final or a
+    correction has; ``corrections`` maps segments to the corrections that count;
     ``is_first`` says that no earlier epoch is known;
     ``heard_until`` is up to when earlier epochs have heard, see :func:`~.resume.heard_until`.
 
@@ -35,12 +38,16 @@ class Remembered:
     def __init__(self, earlier: Sequence[Line] = ()) -> None:
         self.people: dict[str, str] = {}
         self.index = 0
+        self.corrections: dict[str, Line] = {}
         self.heard_until = heard_until(earlier)
         self._said: deque[Line] = deque(maxlen=CAPACITY)
         self._forgotten = False
         self._kept: set[tuple[str, int]] = set()
         self._state: dict[str, Any] = {}
+        # Of each of the people and of the state: the line that told it last.
+        self._told_by: dict[tuple[str, str], tuple[int, int]] = {}
         self._opened: dict[int, Mapping[str, Any]] = {}
+        self._actions: list[Line] = []
         self.is_first = not earlier
         for line in earlier:
             self.add(line)
@@ -57,12 +64,17 @@ class Remembered:
         return [self._opened[epoch] for epoch in sorted(self._opened)]
 
     @property
+    def actions(self) -> list[Line]:
+        """Every ``action`` line, in order of (epoch, sequence)."""
+        return list(self._actions)
+
+    @property
     def said(self) -> list[Line]:
-        """The finals and holes that are held, in order of (epoch, sequence)."""
+        """The finals, corrections and holes that are held, in order of (epoch, sequence)."""
         return list(self._said)
 
     def reaches(self, after: Cursor) -> bool:
-        """Tell whether every final and hole that follows ``after`` is held."""
+        """Tell whether every final, correction and hole that follows ``after`` is held."""
         return not self._forgotten or bool(self._said and self._said[0].key <= after)
 
     def has(self, segment: str, revision: int) -> bool:
@@ -76,27 +88,39 @@ class Remembered:
     def add(self, line: Line) -> None:
         """Remember the line that follows."""
         match line.kind:
-            case "final" | "hole":
+            case "final" | "hole" | "correction":
                 self._forgotten = self._forgotten or len(self._said) == CAPACITY
                 self._said.append(line)
+                self.index = max(self.index, line.data.get("index", 0))
                 if line.kind == "final":
                     self._kept.add((line.data["segment"], line.data["revision"]))
-                    self.index = max(self.index, line.data.get("index", 0))
+                elif line.kind == "correction":
+                    known = self.corrections.get(line.data["segment"], line)
+                    self.corrections |= latest_corrections([known, line])
             case "state":
-                self._state[line.data["key"]] = line.data["value"]
+                if self._is_latest(line, line.data["key"]):
+                    self._state[line.data["key"]] = line.data["value"]
+            case "action":
+                self._actions.append(line)
             case "opened":
                 self._opened[line.epoch] = line.data
             case "person":
-                self.people[line.data["identity"]] = line.data["name"]
+                if self._is_latest(line, line.data["identity"]):
+                    self.people[line.data["identity"]] = line.data["name"]
 
     def add_late(self, earlier: Sequence[Line]) -> None:
-        """Remember lines of earlier epochs that came to light late: what is known is newer."""
-        known, state, people = self.said, dict(self._state), dict(self.people)
+        """Remember lines of earlier epochs that came to light late, in whatever order."""
+        known = [*self.said, *self._actions]
         if self.is_first:
             self.is_first = not earlier
             self.heard_until = heard_until(earlier)
         self._said.clear()
+        self._actions.clear()
         for line in distinct([*earlier, *known]):
             self.add(line)
-        self._state |= state
-        self.people |= people
+
+    def _is_latest(self, line: Line, key: str) -> bool:
+        """Tell whether no later line of its kind told of ``key``, and note that this one did."""
+        latest = max(line.key, self._told_by.get((line.kind, key), line.key))
+        self._told_by[line.kind, key] = latest
+        return latest == line.key

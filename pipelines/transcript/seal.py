@@ -20,7 +20,7 @@ from pipelines.errors import StoreError, StoreLacksLinesError
 from pipelines.failpoints import failpoint
 from pipelines.metrics import metrics
 from pipelines.transcript.batches import batches
-from pipelines.transcript.document import build_document
+from pipelines.transcript.build_document import build_document
 from pipelines.transcript.epochs import epoch_of, journals_of
 from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.flusher import (

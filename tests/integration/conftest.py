@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,12 +17,19 @@ import pytest
 from bench.client_processes import PublisherProcess, SubscriberProcess
 from bench.livekit_binary import LIVEKIT_SERVER
 from bench.livekit_server import LiveKitServer
+from bench.redis_server import RedisServer
 from bench.rooms import Rooms
 from bench.worker_process import WorkerProcess
+from tests.integration.switchboard_rooms import Hold, Stage, holding, open_stage
 
 _HERE = Path(__file__).parent
 _NODE = _HERE.parent / "node"
+_LOCK = "package-lock.json"
+_CLIENT = _HERE.parents[1] / "clients/js"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+REDIS_PASSWORD = "a-pass-word"
+"""Of ``redis_server``: nothing may show it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +53,20 @@ async def rooms(livekit: LiveKitServer) -> AsyncIterator[Rooms]:
     """The server's API."""
     async with Rooms(livekit.url, livekit.api_key, livekit.api_secret) as rooms:
         yield rooms
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests of a module; they leave it alone."""
+    with RedisServer(password=REDIS_PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis to stop and to pause."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -133,25 +154,50 @@ def start_publisher(livekit: LiveKitServer, tmp_path: Path, processes: ExitStack
     return start
 
 
-def _install_packages(npm: str) -> None:
-    installed, wanted = _NODE / "node_modules/.package-lock.json", _NODE / "package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
-        return
-    install = subprocess.run([npm, "ci"], cwd=_NODE, capture_output=True, text=True, check=False)
-    if install.returncode:
-        pytest.skip(f"needs `npm ci` in tests/node, which failed: {install.stderr[-300:]}")
-
-
 @pytest.fixture(scope="session")
 def node() -> str:
     """Node.js with the packages of tests/node installed."""
+    found, _ = _node_and_npm()
+    _install_packages(_NODE)
+    return found
+
+
+@pytest.fixture(scope="session")
+def client_module() -> Path:
+    """Our module for browsers, built: its directory."""
+    _, npm = _node_and_npm()
+    _install_packages(_CLIENT)
+    with _locked(_CLIENT):
+        subprocess.run([npm, "run", "--silent", "build"], cwd=_CLIENT, check=True)
+    return _CLIENT
+
+
+def _node_and_npm() -> tuple[str, str]:
     found, npm = shutil.which("node"), shutil.which("npm")
     if not found or not npm:
         pytest.skip("needs Node.js 20 or newer with npm on PATH")
-    with (_NODE / "package-lock.json").open() as wanted:
-        fcntl.flock(wanted, fcntl.LOCK_EX)  # Tests of other processes need them too.
-        _install_packages(npm)
-    return found
+    return found, npm
+
+
+def _install_packages(directory: Path) -> None:
+    _, npm = _node_and_npm()
+    installed, wanted = directory / "node_modules/.package-lock.json", directory / _LOCK
+    with _locked(directory):
+        if installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime:
+            return
+        install = subprocess.run(
+            [npm, "ci"], cwd=directory, capture_output=True, text=True, check=False
+        )
+    if install.returncode:
+        pytest.skip(f"needs `npm ci` in {directory}, which failed: {install.stderr[-300:]}")
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep the tests of other processes from the directory meanwhile."""
+    with (directory / _LOCK).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -161,3 +207,18 @@ def browser() -> str:
     if not found:
         pytest.skip(f"needs a browser on PATH, one of {_BROWSERS}: apt-get install chromium")
     return found
+
+
+@pytest.fixture(scope="module")
+def switchboard(
+    livekit: LiveKitServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """One worker for all rooms of a module whose metadata asks for this or that."""
+    with open_stage(livekit, tmp_path_factory.mktemp("metadata")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def hold_room(switchboard: Stage, rooms: Rooms, room: str, tmp_path: Path) -> Hold:
+    """Opens a room with the metadata, the agent and a reader; everybody leaves at the end."""
+    return holding(switchboard, rooms, room, tmp_path)

@@ -7,8 +7,6 @@ the store has. One page in a headless browser is all the clients: see ``tests/no
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from bench.livekit_server import LiveKitServer
 from bench.rooms import Rooms, dispatch_to
 from pipelines.transcript.line import Line
 from pipelines.transcript.stores.files import FilesStore
+from tests.integration.browser_pages import BrowserPages
 
 Turn = dict[str, Any]
 
@@ -43,35 +42,13 @@ SEGMENTS: Final = FINALS - 3  # The corrected one is one, the withdrawn one none
 
 
 class Page:
-    """The page in a browser; its functions are called by name."""
+    """The one page on which everybody is; its functions are called by name."""
 
-    def __init__(self, node: str, browser: str) -> None:
-        script = ROOT / "tests/node/captions/browse.mjs"
-        self._process = subprocess.Popen(
-            [node, str(script), browser],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        self._answer()
+    def __init__(self, pages: BrowserPages) -> None:
+        self._pages = pages
 
     def call(self, name: str, *arguments: Any) -> Any:
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps([name, *arguments]) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        self._process.communicate(timeout=30)
-
-    def _answer(self) -> Any:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        assert line, "the page has ended"
-        answer = json.loads(line)
-        assert "error" not in answer, answer["error"]
-        return answer["result"]
+        return self._pages.call("page", name, *arguments)
 
 
 @dataclass(frozen=True)
@@ -80,6 +57,8 @@ class Shown:
 
     ``reader`` and ``hook`` were there from the start. ``late`` came after the thousandth segment
     and while the last ones were being said; ``history`` are the figures of its question.
+    ``newest`` is what our own module had, of a moderator who came then too, and ``corrected`` what
+    it had after they corrected the first segment.
     """
 
     kept: list[Line]
@@ -88,6 +67,8 @@ class Shown:
     hook: dict[str, Any]
     late: dict[str, Any]
     history: dict[str, Any]
+    newest: list[dict[str, Any]]
+    corrected: list[dict[str, Any]]
 
     def latest(self) -> list[dict[str, Any]]:
         """Return the segments as they read in the end, in order of keeping."""
@@ -104,11 +85,11 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def page(node: str, browser: str) -> Iterator[Page]:
+def page(node: str, browser: str, client_module: Path) -> Iterator[Page]:  # noqa: ARG001 - built before
     with ExitStack() as stack:
-        page = Page(node, browser)
-        stack.callback(page.close)
-        yield page
+        pages = BrowserPages(node, browser, "captions/page.jsx")
+        stack.callback(pages.close)
+        yield Page(pages)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +130,8 @@ def shown(
     room = f"captions-{name}"
     rooms = Rooms(livekit.url, livekit.api_key, livekit.api_secret)
     agents = {"scripted": True, "transcriber": {"engine": "echo"}}
-    asyncio.run(open_room(rooms, room, name, {"meetingData": {"id": room}, "agents": agents}))
+    metadata = {"meetingData": {"id": room}, "agents": agents, "roles": {"newest": "moderator"}}
+    asyncio.run(open_room(rooms, room, name, metadata))
 
     def join(who: str, kind: str = "client") -> None:
         page.call("join", who, rooms.url, rooms.token(room, who, name=who.title()), kind)
@@ -171,19 +153,26 @@ def shown(
     say(turns=LAST)
     page.call("until", "reader", "interims", len(LAST))
     join("late")
+    join("newest", "greffier")
     history = page.call("load", "late", 500)
     page.call("until", "reader", "finals", FINALS)
-    page.call("until", "late", "segments", SEGMENTS)
+    for who in ("late", "newest"):
+        page.call("until", who, "segments", SEGMENTS)
     print(f"\n{name}: late joiner, {history}")  # noqa: T201 - a figure
+    reader, late, newest = [page.call("state", who) for who in ("reader", "late", "newest")]
+    page.call("correct", "newest", newest[0]["segment"], "Iced cream.")
+    page.call("until", "newest", "corrected", 1)
     shown = Shown(
         kept=asyncio.run(kept(workers / name / "transcripts", room)),
         agent=f"{name}-{room}",
-        reader=page.call("state", "reader"),
+        reader=reader,
         hook=hook,
-        late=page.call("state", "late"),
+        late=late,
         history=history,
+        newest=newest,
+        corrected=page.call("state", "newest"),
     )
-    page.call("leave", "ada", "bob", "reader", "hook", "late")
+    page.call("leave", "ada", "bob", "reader", "hook", "late", "newest")
     return shown
 
 
@@ -284,6 +273,18 @@ def test_who_comes_after_a_thousand_segments_has_them_all(shown: Shown) -> None:
     assert shown.late["segments"] == shown.latest()
     assert shown.history["segments"] >= BULK
     assert shown.history["pages"] > 1
+
+
+def test_our_module_has_what_was_said_before_and_since_it_came(shown: Shown) -> None:
+    had = [{key: one[key] for key in ("segment", "speaker", "text")} for one in shown.newest]
+    assert [{**one, "text": one["text"].strip()} for one in had] == shown.latest()
+
+
+def test_our_module_shows_a_correction_as_its_authors(shown: Shown) -> None:
+    first, *others = shown.corrected
+    assert (first["text"], first["speaker"]) == ("Iced cream.", "ada")
+    assert (first["correction"]["by"], first["correction"]["name"]) == ("newest", "Newest")
+    assert others == shown.newest[1:]
 
 
 def test_who_comes_while_somebody_speaks_is_told_the_interims_of_the_moment(shown: Shown) -> None:

@@ -214,7 +214,7 @@ def test_the_worker_of_the_image_prints_its_settings(image: Stage) -> None:
 def test_the_image_has_the_built_in_agents_through_their_entry_points(image: Stage) -> None:
     code = "from agents.registry import load_specs; import agents; print(*load_specs(), agents)"
     done = image.run(["python", "-c", code])
-    assert done.stdout.split()[:2] == ["metadata", "transcriber"]
+    assert done.stdout.split()[:3] == ["assistant", "metadata", "transcriber"]
     assert f"{image.root}/app/.venv" in done.stdout
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.transcript.document import TranscriptDocument, build_document
+from pipelines.transcript.build_document import build_document
+from pipelines.transcript.document import TranscriptDocument
 from pipelines.transcript.exports import EXPORTS
 from pipelines.transcript.line import Line
 

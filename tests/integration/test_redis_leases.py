@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,29 +23,15 @@ from pipelines.leases.redis_scripts import MOST_NUDGES
 from pipelines.settings import Settings
 from pipelines.testing.memory_leases import MemoryLeases
 from pipelines.transcript.stores.address import StoreAddress
+from tests.integration.conftest import REDIS_PASSWORD
 
 ROOM = LeaseKey("room", ("weekly", "greffier", ""))
 TTL = 3.0
-SECRET = "a-pass-word"
 CLAIMERS = 20
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="no redis-server; Debian's package is redis-server"
 )
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[RedisServer]:
-    """One server for all tests that leave it alone."""
-    with RedisServer(password=SECRET) as server:
-        yield server
-
-
-@pytest.fixture
-def own() -> Iterator[RedisServer]:
-    """A server to stop and to pause."""
-    with RedisServer() as server:
-        yield server
 
 
 @asynccontextmanager
@@ -58,19 +44,19 @@ async def leases_at(url: str) -> AsyncIterator[RedisLeases]:
 
 
 @pytest.fixture
-async def leases(shared: RedisServer) -> AsyncIterator[RedisLeases]:
+async def leases(redis_server: RedisServer) -> AsyncIterator[RedisLeases]:
     """Of a Redis that has nothing."""
-    async with Redis.from_url(shared.url) as redis:
+    async with Redis.from_url(redis_server.url) as redis:
         await redis.flushall()
-    async with leases_at(shared.url) as leases:
+    async with leases_at(redis_server.url) as leases:
         yield leases
 
 
 @pytest.fixture
-async def many(shared: RedisServer, leases: RedisLeases) -> AsyncIterator[list[RedisLeases]]:
+async def many(redis_server: RedisServer, leases: RedisLeases) -> AsyncIterator[list[RedisLeases]]:
     """As many workers, each with connections of its own."""
     async with AsyncExitStack() as stack:
-        others = [leases_at(shared.url) for _ in range(CLAIMERS - 1)]
+        others = [leases_at(redis_server.url) for _ in range(CLAIMERS - 1)]
         workers = [leases, *[await stack.enter_async_context(other) for other in others]]
         await asyncio.gather(*(worker.time() for worker in workers))
         yield workers
@@ -197,10 +183,10 @@ async def test_a_lease_expires_by_the_clock_of_redis_alone(
 
 
 async def test_of_a_redis_whose_clock_was_set_back_no_dead_holder_stays_alive(
-    leases: RedisLeases, shared: RedisServer
+    leases: RedisLeases, redis_server: RedisServer
 ) -> None:
     held = await claim(leases, "a")
-    async with Redis.from_url(shared.url) as redis:  # What it was before the clock was set.
+    async with Redis.from_url(redis_server.url) as redis:  # What it was before the clock was set.
         later = await leases.time() + 3600
         name = ROOM.name
         await redis.hset(f"greffier:{{lease}}:room:{name}", "at", f"{later:.6f}")
@@ -213,14 +199,14 @@ async def test_of_a_redis_whose_clock_was_set_back_no_dead_holder_stays_alive(
     assert await leases.leases("room", expired=True) == []
 
 
-async def test_redis_restarted_has_its_leases_and_no_epoch_is_lower(own: RedisServer) -> None:
-    async with leases_at(own.url) as leases:
+async def test_redis_restarted_has_its_leases_and_no_epoch_is_lower(own_redis: RedisServer) -> None:
+    async with leases_at(own_redis.url) as leases:
         held = await leases.claim(ROOM, holder="a", epoch=10, ttl=60.0, state={"sid": "RM_1"})
         await leases.release(LeaseKey("room", ("daily", "greffier", "")), epoch=77)
-        own.kill()
+        own_redis.kill()
         with pytest.raises(LeaseError):
             await leases.read(ROOM)
-        own.start()
+        own_redis.start()
         found = await leases.read(ROOM)
         assert found
         assert (found.holder, found.epoch, found.state) == ("a", held.epoch, {"sid": "RM_1"})
@@ -229,11 +215,11 @@ async def test_redis_restarted_has_its_leases_and_no_epoch_is_lower(own: RedisSe
 
 
 async def test_an_emptied_redis_lowers_no_epoch_and_the_newer_holder_stays(
-    leases: RedisLeases, shared: RedisServer
+    leases: RedisLeases, redis_server: RedisServer
 ) -> None:
     old = await leases.claim(ROOM, holder="old", epoch=10, ttl=0.0, state={})
     new = await claim(leases, "new")
-    async with Redis.from_url(shared.url) as redis:
+    async with Redis.from_url(redis_server.url) as redis:
         await redis.flushall()
     # The one that was fenced comes first, and makes the lease again.
     await leases.beat(ROOM, holder="old", epoch=old.epoch, ttl=TTL, state={})
@@ -242,27 +228,29 @@ async def test_an_emptied_redis_lowers_no_epoch_and_the_newer_holder_stays(
         await leases.beat(ROOM, holder="old", epoch=old.epoch, ttl=TTL, state={})
 
 
-async def test_a_redis_that_hangs_is_given_up_in_time_and_used_again(own: RedisServer) -> None:
-    async with leases_at(own.url) as leases:
+async def test_a_redis_that_hangs_is_given_up_in_time_and_used_again(
+    own_redis: RedisServer,
+) -> None:
+    async with leases_at(own_redis.url) as leases:
         held = await claim(leases, "a")
-        own.pause()
+        own_redis.pause()
         began = time.monotonic()
         with pytest.raises(LeaseError):
             await leases.beat(ROOM, holder="a", epoch=held.epoch, ttl=TTL, state={})
         assert time.monotonic() - began < 3 * LONGEST_CALL
-        own.resume()
+        own_redis.resume()
         await leases.beat(ROOM, holder="a", epoch=held.epoch, ttl=TTL, state={})
 
 
 async def test_a_tombstone_and_an_epoch_go_after_a_day_and_nothing_stays_for_ever(
-    leases: RedisLeases, shared: RedisServer
+    leases: RedisLeases, redis_server: RedisServer
 ) -> None:
     await claim(leases, "a")
     await leases.release(ROOM, epoch=10, tombstone="withdrawn", sid="RM_1")
     daily = LeaseKey("room", ("daily", "greffier", ""))
     await claim(leases, "a", key=daily)
     await leases.nudge("weekly", "room_started")
-    async with Redis.from_url(shared.url) as redis:
+    async with Redis.from_url(redis_server.url) as redis:
         lives = {key: await redis.ttl(key) for key in await redis.keys("*")}
         for index in (b"greffier:{lease}:room", b"greffier:{lease}:room:at"):
             assert lives.pop(index) == -1
@@ -272,11 +260,26 @@ async def test_a_tombstone_and_an_epoch_go_after_a_day_and_nothing_stays_for_eve
     assert all(REMEMBERED - 60 <= life <= REMEMBERED + 60 for life in lives.values()), lives
 
 
+async def test_what_nobody_lists_or_lets_go_of_leaves_the_indexes_a_day_after_its_end(
+    leases: RedisLeases, redis_server: RedisServer
+) -> None:
+    daily = LeaseKey("room", ("daily", "greffier", ""))
+    await claim(leases, "a", key=daily)
+    async with Redis.from_url(redis_server.url) as redis:
+        for index in ("greffier:{lease}:room", "greffier:{lease}:room:at"):
+            await redis.zadd(index, {"old": 1.0})
+            await redis.zincrby(index, -REMEMBERED - 60, daily.name)
+        await redis.delete(f"greffier:{{lease}}:room:{daily.name}")
+        await claim(leases, "a")
+        for index in ("greffier:{lease}:room", "greffier:{lease}:room:at"):
+            assert await redis.zrange(index, 0, -1) == [ROOM.name.encode()]
+
+
 async def test_a_listed_lease_that_redis_dropped_is_no_lease(
-    leases: RedisLeases, shared: RedisServer
+    leases: RedisLeases, redis_server: RedisServer
 ) -> None:
     await claim(leases, "a")
-    async with Redis.from_url(shared.url) as redis:
+    async with Redis.from_url(redis_server.url) as redis:
         for key in await redis.keys(r"greffier:{lease}:room:\[*"):
             await redis.delete(key)
         assert await leases.leases("room") == []
@@ -305,9 +308,9 @@ async def test_every_reader_has_each_nudge_and_they_do_not_grow(many: list[Redis
 
 
 async def test_a_wrong_password_is_told_with_the_setting_and_never_shown(
-    shared: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
-    async with leases_at(shared.url_with("wrong-word")) as leases:
+    async with leases_at(redis_server.url_with("wrong-word")) as leases:
         with pytest.raises(LeaseError, match="GREFFIER_LEASES") as refused:
             await claim(leases, "a")
     shown = f"{refused.value!r} {refused.value.__cause__} {leases!r} {leases._redis!r}"
@@ -315,18 +318,18 @@ async def test_a_wrong_password_is_told_with_the_setting_and_never_shown(
 
 
 async def test_the_doctor_claims_a_lease_where_the_workers_do(
-    shared: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GREFFIER_DATA_DIR", str(tmp_path))
     found = await check_leases(Settings.from_environment())
     assert (found.level, "this host" in found.message) == ("ok", True)
 
-    monkeypatch.setenv("GREFFIER_LEASES", shared.url)
+    monkeypatch.setenv("GREFFIER_LEASES", redis_server.url)
     found = await check_leases(Settings.from_environment())
     assert found.level != "error"
-    assert SECRET not in f"{found}"
+    assert REDIS_PASSWORD not in f"{found}"
 
-    monkeypatch.setenv("GREFFIER_LEASES", shared.url_with("wrong-word"))
+    monkeypatch.setenv("GREFFIER_LEASES", redis_server.url_with("wrong-word"))
     found = await check_leases(Settings.from_environment())
     assert (found.level, "GREFFIER_LEASES" in found.message) == ("error", True)
     assert "wrong-word" not in f"{found}"

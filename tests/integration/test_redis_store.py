@@ -6,7 +6,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -26,28 +26,14 @@ from pipelines.transcript.line import Line
 from pipelines.transcript.paths import meeting_key
 from pipelines.transcript.stores.address import StoreAddress
 from pipelines.transcript.stores.redis import INDEX, KEPT_AFTER_SEAL, RedisStore
+from tests.integration.conftest import REDIS_PASSWORD
 
 BATCH = 200
-SECRET = "a-pass-word"
 TEXT = "what somebody said"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("redis-server") is None, reason="no redis-server; Debian's package is redis-server"
 )
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[RedisServer]:
-    """One server for all tests that leave it alone."""
-    with RedisServer(password=SECRET) as server:
-        yield server
-
-
-@pytest.fixture
-def own() -> Iterator[RedisServer]:
-    """A server to stop and to pause."""
-    with RedisServer() as server:
-        yield server
 
 
 @asynccontextmanager
@@ -94,20 +80,20 @@ def keys_of(meeting: str) -> tuple[str, str]:
 
 
 async def test_writers_at_the_same_time_keep_each_line_once(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
     given = lines(meeting, 1, 500)
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await asyncio.gather(*(append_all(store, given, batch=20 + n) for n in range(6)))
         assert await client.xlen(keys_of(meeting)[0]) == 500
         assert await store.read(meeting) == given
 
 
 async def test_lines_given_again_with_other_boundaries_are_kept_once_and_read_in_order(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
     old, new = lines(meeting, 1, 450), lines(meeting, 1, 10, epoch=8)
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await store.append(meeting, new)
         await store.append(meeting, old[100:103])  # finals that were copied early
         await append_all(store, old, batch=200)
@@ -116,11 +102,11 @@ async def test_lines_given_again_with_other_boundaries_are_kept_once_and_read_in
         assert await store.read(meeting) == old + new
 
 
-async def test_lines_of_any_size_and_text_come_back(shared: RedisServer) -> None:
+async def test_lines_of_any_size_and_text_come_back(redis_server: RedisServer) -> None:
     meeting = "\ud800 ../é {x}"
     given = lines(meeting, 1, 12, text="é\x00\n" * 60_000)
     given = [Line(meeting, 9, n, "note", 1.0, line.data) for n, line in enumerate(given, 1)]
-    async with store_at(shared.url) as store:
+    async with store_at(redis_server.url) as store:
         await store.append(meeting, given)
         assert [line.data for line in await store.read(meeting)] == [line.data for line in given]
         assert meeting in await store.unsealed(idle=0.0)
@@ -129,9 +115,9 @@ async def test_lines_of_any_size_and_text_come_back(shared: RedisServer) -> None
 
 
 async def test_entries_of_others_in_the_stream_are_passed_over(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await store.append(meeting, lines(meeting, 1, 2))
         await client.xadd(keys_of(meeting)[0], {"line": "no line"})
         await client.xadd(keys_of(meeting)[0], {"other": "field"})
@@ -140,9 +126,9 @@ async def test_entries_of_others_in_the_stream_are_passed_over(
 
 @pytest.mark.parametrize("lost", [0, 1], ids=["stream", "set"])
 async def test_a_key_that_redis_dropped_does_not_keep_lines_out(
-    shared: RedisServer, meeting: str, lost: int
+    redis_server: RedisServer, meeting: str, lost: int
 ) -> None:
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await store.append(meeting, lines(meeting, 1, 5))
         await client.delete(keys_of(meeting)[lost])
         await store.append(meeting, lines(meeting, 1, 6))
@@ -150,24 +136,24 @@ async def test_a_key_that_redis_dropped_does_not_keep_lines_out(
 
 
 async def test_redis_killed_and_started_again_has_what_it_took(
-    own: RedisServer, meeting: str
+    own_redis: RedisServer, meeting: str
 ) -> None:
     given = lines(meeting, 1, 300)
-    async with store_at(own.url) as store:
+    async with store_at(own_redis.url) as store:
         await append_all(store, given[:200])
-        await asyncio.to_thread(own.kill)
+        await asyncio.to_thread(own_redis.kill)
         with pytest.raises(StoreError):
             await store.append(meeting, given[200:])
-        await asyncio.to_thread(own.start)
+        await asyncio.to_thread(own_redis.start)
         await store.append(meeting, given[200:])  # its scripts are gone as well
         assert await store.read(meeting) == given
 
 
 @pytest.mark.parametrize("password", ["", "a-wrong-word"], ids=["none", "wrong"])
 async def test_a_wrong_password_is_refused_and_shown_nowhere(
-    shared: RedisServer, meeting: str, password: str
+    redis_server: RedisServer, meeting: str, password: str
 ) -> None:
-    async with store_at(shared.url_with(password)) as store:
+    async with store_at(redis_server.url_with(password)) as store:
         with pytest.raises(StoreRefusedError, match="GREFFIER_STORES") as failure:
             await store.append(meeting, lines(meeting, 1, 1))
         shown = f"{failure.value!r} {failure.value.__cause__} {store!r} {store._redis!r}"
@@ -175,12 +161,12 @@ async def test_a_wrong_password_is_refused_and_shown_nowhere(
 
 
 async def test_a_user_who_may_not_run_our_scripts_is_refused_without_quoting_a_line(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
-    url = shared.url.replace("//:", "//limited:")
-    async with client_at(shared.url) as client:
+    url = redis_server.url.replace("//:", "//limited:")
+    async with client_at(redis_server.url) as client:
         await client.execute_command(  # type: ignore[no-untyped-call]  # the library's
-            "ACL", "SETUSER", "limited", "on", f">{SECRET}", "~*", "+@all", "-evalsha"
+            "ACL", "SETUSER", "limited", "on", f">{REDIS_PASSWORD}", "~*", "+@all", "-evalsha"
         )
     async with store_at(url) as store:
         with pytest.raises(StoreRefusedError, match="EVALSHA") as failure:
@@ -209,12 +195,12 @@ async def test_a_full_redis_takes_a_batch_whole_or_not_and_has_all_when_there_is
 
 
 async def test_calls_cancelled_at_any_moment_leave_no_reply_to_the_next_call(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
     chance = random.Random(4)
     given = lines(meeting, 1, 1000)
     cancelled = 0
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         for start in range(0, 1000, 5):
             batch = given[start : start + 5]
             with suppress(TimeoutError):
@@ -230,10 +216,10 @@ async def test_calls_cancelled_at_any_moment_leave_no_reply_to_the_next_call(
 
 
 async def test_a_meeting_is_unsealed_by_redis_own_clock_until_it_is_sealed(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
     other = f"{meeting}, an older one"
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await store.append(other, lines(other, 1, 1))
         await store.append(meeting, lines(meeting, 1, 3))
         mine = [one for one in await store.unsealed(idle=0.0) if one in {meeting, other}]
@@ -258,9 +244,9 @@ async def test_a_meeting_is_unsealed_by_redis_own_clock_until_it_is_sealed(
 
 
 async def test_a_sealed_meeting_expires_unless_a_new_line_comes(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
 
         async def seconds_left() -> list[Any]:
             return [await client.ttl(key) for key in keys_of(meeting)]
@@ -277,15 +263,17 @@ async def test_a_sealed_meeting_expires_unless_a_new_line_comes(
 
 def test_an_option_that_there_is_not_stops_the_start() -> None:
     with pytest.raises(SettingsError, match=r"GREFFIER_STORES.*no_such_option") as failure:
-        RedisStore(StoreAddress("redis", "redis", f"redis://:{SECRET}@h:1/0?no_such_option=1"))
-    assert SECRET not in str(failure.value)
+        RedisStore(
+            StoreAddress("redis", "redis", f"redis://:{REDIS_PASSWORD}@h:1/0?no_such_option=1")
+        )
+    assert REDIS_PASSWORD not in str(failure.value)
 
 
 async def test_captions_wait_for_a_hanging_redis_once_and_again_when_it_goes_on(
-    own: RedisServer, meeting: str
+    own_redis: RedisServer, meeting: str
 ) -> None:
     given = iter(lines(meeting, 1, 100))
-    async with store_at(own.url) as store:
+    async with store_at(own_redis.url) as store:
         copy = EarlyCopy(store, meeting)
 
         async def wait() -> float:
@@ -301,7 +289,7 @@ async def test_captions_wait_for_a_hanging_redis_once_and_again_when_it_goes_on(
                 await wait()
             assert not copy.suspended
             assert await store.read(meeting) == lines(meeting, 1, 10)
-            own.pause()
+            own_redis.pause()
             try:
                 waits = [await wait() for _ in range(20)]
                 assert waits[0] >= DEADLINE * 0.9
@@ -311,7 +299,7 @@ async def test_captions_wait_for_a_hanging_redis_once_and_again_when_it_goes_on(
                 await asyncio.sleep(1.5)
                 assert await wait() < DEADLINE / 2
             finally:
-                own.resume()
+                own_redis.resume()
             async with asyncio.timeout(20):
                 while copy.suspended:  # noqa: ASYNC110 - nobody is told when it resumes
                     await asyncio.sleep(0.05)
@@ -321,13 +309,13 @@ async def test_captions_wait_for_a_hanging_redis_once_and_again_when_it_goes_on(
 
 
 async def test_the_early_copy_of_a_hanging_redis_ends_in_time(
-    own: RedisServer, meeting: str
+    own_redis: RedisServer, meeting: str
 ) -> None:
-    async with store_at(own.url) as store:
+    async with store_at(own_redis.url) as store:
         copy = EarlyCopy(store, meeting)
         running = asyncio.create_task(copy.run())
         await asyncio.sleep(0.3)
-        own.pause()
+        own_redis.pause()
         try:
             copy.offer(lines(meeting, 1, 1)[0])
             await asyncio.sleep(0.01)
@@ -335,30 +323,30 @@ async def test_the_early_copy_of_a_hanging_redis_ends_in_time(
             async with asyncio.timeout(10):
                 await running
         finally:
-            own.resume()
+            own_redis.resume()
 
 
 async def test_the_doctor_asks_of_a_broker_that_it_takes_our_key_and_scripts(
-    shared: RedisServer,
+    redis_server: RedisServer,
 ) -> None:
     found = [
         await check_after_meeting(Settings(after="celery", celery_broker=SecretStr(url)))
-        for url in (shared.url, shared.url_with("a-wrong-word"))
+        for url in (redis_server.url, redis_server.url_with("a-wrong-word"))
     ]
     assert [[check.level for check in checks] for checks in found] == [["ok"], ["error"]]
     assert "a-wrong-word" not in found[1][0].message
 
 
 async def test_the_doctor_tells_a_redis_that_keeps_from_one_that_forgets(
-    shared: RedisServer, tmp_path: Path
+    redis_server: RedisServer, tmp_path: Path
 ) -> None:
     def address(url: str) -> StoreAddress:
         return StoreAddress("redis", "redis", url)
 
-    found = await check_redis(address(shared.url))
+    found = await check_redis(address(redis_server.url))
     assert (found.level, found.fix) == ("ok", "")
     assert "7" in found.message or "8" in found.message
-    refused = await check_redis(address(shared.url_with("a-wrong-word")))
+    refused = await check_redis(address(redis_server.url_with("a-wrong-word")))
     assert refused.level == "error"
     assert "-word" not in refused.message
     forgets = {"appendonly": "no", "maxmemory-policy": "allkeys-lru", "rename-command": "CONFIG x"}
@@ -372,9 +360,9 @@ async def test_the_doctor_tells_a_redis_that_keeps_from_one_that_forgets(
 
 
 async def test_a_checkpoint_never_goes_back_and_goes_with_the_meeting(
-    shared: RedisServer, meeting: str
+    redis_server: RedisServer, meeting: str
 ) -> None:
-    async with store_at(shared.url) as store, client_at(shared.url) as client:
+    async with store_at(redis_server.url) as store, client_at(redis_server.url) as client:
         await store.append(meeting, lines(meeting, 1, 1))
         for epoch, sequence in ((7, 30), (7, 20), (8, 4)):
             await store.note_checkpoint(meeting, "meetai", epoch, sequence)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.meeting import checked
+from agents.caption_check import checked
 from pipelines.events import CaptionFinal
 
 GOOD = CaptionFinal(

@@ -12,7 +12,7 @@ from livekit import rtc
 
 from agents.caption_formats import LARGEST_PACKET, make_format
 from pipelines.errors import SettingsError
-from pipelines.events import CaptionFinal, CaptionInterim
+from pipelines.events import CaptionFinal, CaptionInterim, Correction
 from pipelines.settings import CaptionFormatName, Settings
 
 START = 1_700_000_000.0
@@ -40,15 +40,9 @@ class Participant:
         self.transcriptions: list[rtc.Transcription] = []
         self.packets: list[bytes] = []
 
-    async def stream_text(self, **options: Any) -> Participant:
-        self.streams.append(options)
+    @property
+    def _ffi_handle(self) -> Participant:
         return self
-
-    async def write(self, text: str) -> None:
-        self.streams[-1]["text"] = text
-
-    async def aclose(self) -> None:
-        self.streams[-1]["closed"] = True
 
     async def publish_transcription(self, transcription: rtc.Transcription) -> None:
         self.transcriptions.append(transcription)
@@ -56,6 +50,16 @@ class Participant:
     async def publish_data(self, payload: bytes, *, reliable: bool) -> None:
         assert reliable
         self.packets.append(payload)
+
+
+async def send_text(sender: Any, text: str, **options: Any) -> None:
+    """What livekit's own ``send_text`` is called with."""
+    sender._ffi_handle.streams.append({**options, "sender": sender.identity, "text": text})
+
+
+@pytest.fixture(autouse=True)
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtc.LocalParticipant, "send_text", send_text)
 
 
 async def sent(name: CaptionFormatName, *captions: CaptionFinal | CaptionInterim) -> Participant:
@@ -78,14 +82,14 @@ async def test_text_streams_carry_every_update_whole_in_the_speakers_name() -> N
     assert participant.streams == [
         {
             "topic": "lk.transcription",
-            "sender_identity": "ada",
+            "sender": "ada",
             "attributes": {
                 "lk.segment_id": "e-1",
                 "lk.transcription_final": final,
                 "lk.transcribed_track_id": "TR_1",
             },
+            "compress": False,
             "text": text,
-            "closed": True,
         }
         for final, text in updates
     ]
@@ -168,3 +172,26 @@ def test_a_wrong_list_of_formats_stops_the_start_and_says_why(
     monkeypatch.setenv("GREFFIER_CAPTION_FORMATS", value)
     with pytest.raises(SettingsError, match=rf"^GREFFIER_CAPTION_FORMATS: .*{problem}"):
         Settings.from_environment()
+
+
+CORRECTED = replace(
+    FINAL,
+    text="Good evening.",
+    index=9,
+    correction=Correction(START + 60, "grace", "Grace", original="Good morning."),
+)
+
+
+async def test_a_correction_is_told_with_its_author_where_the_segment_can_be_replaced() -> None:
+    (stream,) = (await sent("text-stream", CORRECTED)).streams
+    assert (stream["sender"], stream["text"]) == ("ada", "Good evening.")
+    assert stream["attributes"] == {
+        "lk.segment_id": "e-1",
+        "lk.transcription_final": "true",
+        "lk.transcribed_track_id": "TR_1",
+        "greffier.corrected_by": "grace",
+        "greffier.corrected_at": "2023-11-14T22:14:20.000Z",
+    }
+    assert not (await sent("legacy", CORRECTED)).transcriptions
+    (packet,) = (await sent("meetai", CORRECTED)).packets
+    assert (json.loads(packet)["text"], json.loads(packet)["index"]) == ("Good evening.", 9)

@@ -21,11 +21,6 @@ MEETING = f"standup/{OLD}"
 
 
 @pytest.fixture
-def journal_dir(tmp_path: Path) -> Path:
-    return tmp_path / "journal"
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> FilesStore:
     return FilesStore(tmp_path / "transcripts")
 

@@ -10,7 +10,7 @@ from pipelines.post_meeting.deliver.destination import (
     Mailbox,
     mailbox_of,
     parse_destinations,
-    parse_secrets,
+    parse_pairs,
 )
 from pipelines.settings import Settings
 
@@ -33,7 +33,7 @@ def test_destinations_are_named_addresses() -> None:
 def test_destinations_and_secrets_may_be_json() -> None:
     found = parse_destinations('{"crm": "https://a/hook?to=a,b"}')
     assert [(one.name, one.url) for one in found] == [("crm", "https://a/hook?to=a,b")]
-    assert parse_secrets('{"crm": "a,b=c"}') == {"crm": "a,b=c"}
+    assert parse_pairs('{"crm": "a,b=c"}', "secret") == {"crm": "a,b=c"}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_destinations_and_secrets_may_be_json() -> None:
         ("crm=ftp://a/hook", "'ftp' is no address"),
         ("crm=https://", "is no address"),
         ("crm=https://a:x/hook", "host or port"),
-        ("a=https://a/x,a=https://b/x", "two destinations are called 'a'"),
+        ("a=https://a/x,a=https://b/x", "two of them are called 'a'"),
         ("files=file://srv/minutes", "three slashes"),
         ("mail=smtp://mail.example.org", "must be like smtp://"),
         ("mail=smtp://h?from=a@b.c&to=nobody", "no mail address"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pipelines.transcript.document import TranscriptDocument, build_document, document_schema
-from pipelines.transcript.line import Line, LineKind
+from pipelines.transcript.document import document_schema
+from pipelines.transcript.line import Line
+from tests.unit.meeting_lines import (
+    START,
+    correction,
+    document,
+    ended,
+    final,
+    line,
+    note,
+    opened,
+    person,
+    texts,
+)
 
-START = 1_795_253_400.0  # 2026-11-21T09:30:00Z
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "transcript.schema.json"
-
-_sequence = count(1)
-
-
-def line(kind: LineKind, *, epoch: int = 1, at: float = START, **data: Any) -> Line:
-    return Line("standup", epoch, next(_sequence), kind, at, data)
-
-
-def opened(*, epoch: int = 1, started_at: float = START) -> Line:
-    return line("opened", epoch=epoch, room="room", room_sid="RM_1", started_at=started_at)
-
-
-def final(
-    segment: str,
-    text: str = "hello",
-    *,
-    start_ms: int = 0,
-    end_ms: int = 1000,
-    epoch: int = 1,
-    revision: int = 0,
-    speaker: str = "ada",
-    name: str = "Ada",
-) -> Line:
-    return line(
-        "final",
-        epoch=epoch,
-        at=START + start_ms / 1000,
-        segment=segment,
-        revision=revision,
-        speaker=speaker,
-        name=name,
-        text=text,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        track="TR_1",
-        language="en",
-        engine="fake/fake",
-    )
-
-
-def person(identity: str, name: str, *, after_s: float = 0.0, epoch: int = 1) -> Line:
-    return line("person", epoch=epoch, at=START + after_s, identity=identity, name=name)
-
-
-def note(kind: str, data: Any, *, after_s: float = 0.0) -> Line:
-    fields = {"agent": "metadata", "kind": kind, "data": data}
-    return Line("standup", 1, next(_sequence), "note", START + after_s, fields)
-
-
-def ended(*, after_s: float, epoch: int = 1) -> Line:
-    return line("ended", epoch=epoch, at=START + after_s, reason="room closed")
-
-
-def document(*lines: Line) -> TranscriptDocument:
-    return build_document(lines, seal=1)
-
-
-def texts(*lines: Line) -> list[str]:
-    return [segment.text for segment in document(*lines).segments]
 
 
 def test_a_final_becomes_a_segment_with_all_it_says() -> None:
@@ -92,13 +43,46 @@ def test_a_final_becomes_a_segment_with_all_it_says() -> None:
         "engine": "fake/fake",
         "revision": 0,
         "source": "live",
+        "correction": None,
     }
 
 
-def test_a_segment_that_a_person_corrected_says_so() -> None:
-    corrected = final("s1", "better", revision=1)
-    corrected.data["source"] = "person"
-    assert [one.source for one in document(final("s1"), corrected).segments] == ["person"]
+def test_a_segment_that_a_person_corrected_says_who_and_when_and_what_it_was() -> None:
+    (segment,) = document(final("s1", "helo"), correction("s1", "hello")).segments
+    assert (segment.text, segment.source) == ("hello", "person")
+    assert segment.correction
+    assert segment.correction.model_dump() == {
+        "by": {"identity": "grace", "name": "Grace"},
+        "at": "2026-11-21T09:31:00.000Z",
+        "original": "helo",
+    }
+
+
+@given(st.permutations([0, 1, 2, 3, 4]))
+def test_no_machine_overwrites_a_person_and_the_last_correction_counts_in_whatever_order(
+    order: list[int],
+) -> None:
+    lines = [
+        final("s1", "machine"),
+        correction("s1", "first"),
+        correction("s1", "second"),
+        final("s1", "machine again", revision=1),
+        final("s1", "", revision=2),  # Withdrawn by the machine.
+    ]
+    (segment,) = document(*(lines[index] for index in order)).segments
+    assert segment.text == "second"
+
+
+def test_the_audit_trail_is_in_the_document_in_the_order_of_keeping() -> None:
+    asked = line("action", at=START + 2, event="requested", id="a1", tool="poll", to="ada")
+    refused = line("action", at=START + 1, event="refused", tool="format_disk")
+    actions = [one.model_dump() for one in document(opened(), refused, asked).actions]
+    assert actions == [
+        {"event": "requested", "id": "a1", "ms": 2000, "data": {"tool": "poll", "to": "ada"}}
+        | {"at": "2026-11-21T09:30:02.000Z"},
+        {"event": "refused", "id": "", "ms": 1000, "data": {"tool": "format_disk"}}
+        | {"at": "2026-11-21T09:30:01.000Z"},
+    ]
 
 
 def test_segments_are_in_order_of_start_then_epoch_then_sequence() -> None:
@@ -318,58 +302,3 @@ def test_a_document_obeys_its_schema() -> None:
     Draft202012Validator.check_schema(schema)
     made = document(opened(), person("eve", "Eve"), final("s1"), note("chat", [1, None, "x"]))
     Draft202012Validator(schema).validate(json.loads(made.model_dump_json()))
-
-
-def hole(start_ms: int, end_ms: int, *speakers: str, epoch: int = 1, **more: Any) -> Line:
-    data = {"start_ms": start_ms, "end_ms": end_ms, "cause": "engine", "speakers": list(speakers)}
-    return Line("standup", epoch, next(_sequence), "hole", START, {**data, **more})
-
-
-def test_a_hole_is_in_the_document_with_all_it_says() -> None:
-    lines = [opened(), person("ada", "Ada"), hole(1250, 2500, "ada", "bob", reason="no answer")]
-    assert document(*lines).holes[0].model_dump() == {
-        "start_ms": 1250,
-        "end_ms": 2500,
-        "start": "2026-11-21T09:30:01.250Z",
-        "cause": "engine",
-        "speakers": (
-            {"identity": "ada", "name": "Ada"},
-            {"identity": "bob", "name": "bob"},
-        ),
-        "reason": "no answer",
-    }
-
-
-def test_holes_are_in_order_of_start_and_within_the_meeting_as_its_first_epoch_knew_it() -> None:
-    later = opened(epoch=2, started_at=START + 10)
-    made = document(opened(), later, hole(-500, 900), hole(5000, 4000), hole(0, 2000, epoch=2))
-    assert [(one.start_ms, one.end_ms) for one in made.holes] == [
-        (0, 900),
-        (5000, 5000),
-        (10_000, 12_000),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("marked", "shown"),
-    [
-        ([hole(0, 900, "ada"), hole(800, 2000, "ada")], [(0, 2000)]),
-        ([hole(0, 900, "ada"), hole(1300, 2000, "ada")], [(0, 2000)]),  # no word is between them
-        ([hole(0, 900, "ada"), hole(2000, 2900, "ada")], [(0, 900), (2000, 2900)]),
-        ([hole(0, 900, "ada"), hole(800, 2000, "bob")], [(0, 900), (800, 2000)]),
-        ([hole(0, 900), hole(800, 2000, cause="restart")], [(0, 900), (800, 2000)]),
-        ([hole(0, 5000, cause="restart"), hole(100, 900, "ada"), hole(0, 5000)], [(0, 5000)]),
-        ([hole(0, 5000, "ada", "bob"), hole(100, 900, "bob", cause="network")], [(0, 5000)]),
-        ([hole(0, 5000, "ada"), hole(100, 900, "bob")], [(0, 5000), (100, 900)]),
-        ([hole(0, 5000, "ada"), hole(100, 900)], [(0, 5000), (100, 900)]),
-    ],
-)
-def test_what_several_holes_say_of_the_same_speech_is_shown_once(
-    marked: list[Line], shown: list[tuple[int, int]]
-) -> None:
-    made = document(opened(), *marked)
-    assert [(one.start_ms, one.end_ms) for one in made.holes] == shown
-
-
-def test_who_is_only_in_a_hole_is_no_speaker() -> None:
-    assert document(opened(), hole(0, 900, "ada")).speakers == ()

@@ -71,9 +71,10 @@ async def test_a_change_is_told_once_and_so_is_its_end(said: Said) -> None:
     assert said.attributes == {CAPTIONS: text}
     decryption.left("eve")
     await looking.look(30.0)
+    about = {"about": "encryption"}
     assert said.notices == [
-        {"state": CaptionState.ENCRYPTED, "reason": "the agent has no key"},
-        {"state": CaptionState.AVAILABLE},
+        {**about, "state": CaptionState.ENCRYPTED, "reason": "the agent has no key"},
+        {**about, "state": CaptionState.AVAILABLE},
     ]
     assert said.attributes == {CAPTIONS: ""}
     assert not said.keys

@@ -13,13 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipelines.transcript.document import (
-    Hole,
-    Person,
-    Segment,
-    TranscriptDocument,
-    build_document,
-)
+from pipelines.transcript.build_document import build_document
+from pipelines.transcript.document import Hole, Person, Segment, TranscriptDocument
 from pipelines.transcript.exports import EXPORTS
 
 HOSTILE = [

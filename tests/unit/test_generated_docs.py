@@ -33,4 +33,4 @@ def test_the_published_schema_of_room_metadata_is_a_valid_schema() -> None:
     schema = json.loads((ROOT / "docs/room-metadata.schema.json").read_text())
     Draft202012Validator.check_schema(schema)
     agents = schema["properties"]["agents"]["anyOf"][0]["properties"]
-    assert sorted(agents) == ["metadata", "transcriber"]
+    assert sorted(agents) == ["assistant", "metadata", "transcriber"]

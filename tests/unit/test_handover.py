@@ -9,7 +9,16 @@ import time
 import pytest
 
 from agents import handover
-from agents.handover import NOTICE, PATIENCE, Cuts, Successor, agree, takeover
+from agents.handover import (
+    LEAVES,
+    NOTICE,
+    PATIENCE,
+    Cuts,
+    Successor,
+    agree,
+    takeover,
+    until_gone,
+)
 from agents.turn import Turn
 from pipelines.lease import LeaseKey
 from pipelines.testing.memory_leases import MemoryLeases
@@ -121,3 +130,13 @@ async def test_one_that_is_there_and_does_not_answer_leaves_all_since_the_waters
     room = Room()
     alone_since, at = await room.agree(MemoryLeases(time.monotonic))
     assert (alone_since, room.turn.cuts, room.released) == (at, {"ada": at}, 1)
+
+
+@in_virtual_time
+async def test_one_that_is_not_seen_to_leave_is_taken_for_gone_once_it_must_be() -> None:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await until_gone(lambda: False)
+    assert clock() - began < 1
+    await until_gone(lambda: True)  # Hidden.
+    assert LEAVES <= clock() - began < LEAVES + 1

@@ -35,8 +35,18 @@ async def claimed(leases: MemoryLeases, *, state: RoomState = OWN) -> Lease:
     return await leases.claim(KEY, holder=JOB, epoch=7, ttl=10.0, state=state.as_dict())
 
 
-def heartbeat(leases: MemoryLeases, holder: str = JOB, *, epoch: int = 7) -> Heartbeat:
-    return Heartbeat(leases, KEY, holder=holder, epoch=epoch, ttl=TTL, state=OWN)
+def heartbeat(
+    leases: MemoryLeases, holder: str = JOB, *, epoch: int = 7, ttl: float = TTL
+) -> Heartbeat:
+    return Heartbeat(leases, KEY, holder=holder, epoch=epoch, ttl=ttl, state=OWN)
+
+
+async def begun(leases: MemoryLeases, *, state: RoomState = OWN, ttl: float = TTL) -> Heartbeat:
+    """Return the heartbeat of a job that was accepted with ``state`` and has begun."""
+    await claimed(leases, state=state)
+    beats = heartbeat(leases, ttl=ttl)
+    await beats.begin()
+    return beats
 
 
 @asynccontextmanager
@@ -50,6 +60,15 @@ async def beating(
         task.cancel()
         with suppress(asyncio.CancelledError, FencedError):
             await task
+
+
+@asynccontextmanager
+async def living(
+    leases: MemoryLeases, *, ttl: float = TTL
+) -> AsyncIterator[asyncio.Task[Successor]]:
+    """Have a job that has begun beat; yields its task."""
+    async with beating(await begun(leases, ttl=ttl)) as task:
+        yield task
 
 
 async def alive(leases: MemoryLeases, holder: str = JOB) -> bool:
@@ -69,10 +88,7 @@ async def taken(leases: MemoryLeases, state: RoomState = OWN) -> Lease:
 
 @in_virtual_time
 async def test_a_job_begins_with_the_state_that_it_was_accepted_with() -> None:
-    leases = memory()
-    await claimed(leases, state=replace(OWN, heard_until=90.0, first="AD_0"))
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(memory(), state=replace(OWN, heard_until=90.0, first="AD_0"))
     assert beats.known
     assert (beats.state.heard_until, beats.state.first) == (90.0, "AD_0")
 
@@ -80,10 +96,7 @@ async def test_a_job_begins_with_the_state_that_it_was_accepted_with() -> None:
 @in_virtual_time
 async def test_a_job_that_lives_is_never_taken_for_dead() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
-    async with beating(beats):
+    async with living(leases):
         for _ in range(100):
             await asyncio.sleep(TTL / 10)
             assert await alive(leases)
@@ -109,10 +122,7 @@ class HangsOnce(MemoryLeases):
 @in_virtual_time
 async def test_one_call_that_hangs_is_no_jobs_death() -> None:
     leases = HangsOnce()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
-    async with beating(beats):
+    async with living(leases):
         await asyncio.sleep(2 * TTL)
     assert max(later - at for at, later in pairwise(leases.beaten)) < 0.8 * TTL
 
@@ -120,10 +130,7 @@ async def test_one_call_that_hangs_is_no_jobs_death() -> None:
 @in_virtual_time
 async def test_a_lease_that_lives_long_is_beaten_as_often() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = Heartbeat(leases, KEY, holder=JOB, epoch=7, ttl=60.0, state=OWN)
-    await beats.begin()
-    async with beating(beats):
+    async with living(leases, ttl=60.0):
         for _ in range(50):
             await asyncio.sleep(0.1)
             lease = await leases.read(KEY)
@@ -150,10 +157,7 @@ async def test_a_job_that_is_cut_off_from_its_room_is_taken_for_dead() -> None:
 @in_virtual_time
 async def test_that_the_leases_are_away_ends_no_job_and_they_are_made_again() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
-    async with beating(beats) as task:
+    async with living(leases) as task:
         leases.away = True
         await asyncio.sleep(10 * TTL)
         leases.away = False
@@ -208,9 +212,7 @@ async def test_of_two_that_were_accepted_while_the_leases_were_away_one_leaves()
 @in_virtual_time
 async def test_a_job_that_somebody_took_over_from_leaves() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     async with beating(beats) as task:
         await taken(leases)
         await asyncio.sleep(TTL)
@@ -229,10 +231,7 @@ async def test_a_job_that_comes_too_late_does_not_begin() -> None:
 @in_virtual_time
 async def test_a_job_hands_over_at_the_moment_that_its_successor_says() -> None:
     leases, counted = memory(), handovers()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
-    async with beating(beats) as task:
+    async with living(leases) as task:
         state = replace(OWN, handover=JOB)
         await taken(leases, state)
         await asyncio.sleep(2 * NOTICE)
@@ -255,9 +254,7 @@ def handovers() -> float:
 @in_virtual_time
 async def test_a_job_that_nobody_takes_over_from_goes_on() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     async with beating(beats) as task:
         await taken(leases, replace(OWN, handover=JOB))
         await asyncio.sleep(PATIENCE + 2 * TTL)
@@ -269,10 +266,7 @@ async def test_a_job_that_nobody_takes_over_from_goes_on() -> None:
 @in_virtual_time
 async def test_that_the_leases_are_away_when_nobody_takes_over_ends_no_job() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
-    async with beating(beats) as task:
+    async with living(leases) as task:
         await taken(leases, replace(OWN, handover=JOB))
         await asyncio.sleep(PATIENCE / 2)
         leases.away = True
@@ -299,9 +293,7 @@ async def test_a_job_that_ends_while_it_is_to_beat_at_once_ends() -> None:
 @in_virtual_time
 async def test_who_can_not_ask_does_not_know_whether_it_is_fenced() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     assert await beats.is_fenced() is False
     leases.away = True
     assert await beats.is_fenced() is None
@@ -320,9 +312,7 @@ async def test_a_job_whose_worker_was_told_to_end_before_it_began_waits_for_nobo
 @in_virtual_time
 async def test_a_change_that_others_wait_for_is_told_at_once() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     async with beating(beats):
         await asyncio.sleep(0.01)
         beats.beat_soon()
@@ -335,9 +325,7 @@ async def test_a_change_that_others_wait_for_is_told_at_once() -> None:
 @in_virtual_time
 async def test_who_ends_in_good_order_lets_go_and_says_why() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     await beats.release("withdrawn")
     assert await leases.read(KEY) is None
     assert await leases.tombstone(KEY, "RM_1") == "withdrawn"
@@ -348,9 +336,7 @@ async def test_who_ends_in_good_order_lets_go_and_says_why() -> None:
 @in_virtual_time
 async def test_a_change_in_the_midst_of_a_beat_is_told_by_the_next_one_at_once() -> None:
     leases = memory()
-    await claimed(leases)
-    beats = heartbeat(leases)
-    await beats.begin()
+    beats = await begun(leases)
     at: list[float] = []
 
     def state(last: RoomState) -> RoomState:

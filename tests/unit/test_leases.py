@@ -1,61 +1,17 @@
-"""Leases in files, by a clock that the tests move. Redis and the double follow the same rules:
+"""Who has a lease: files follow the rules that Redis and the double follow too, see
 tests/integration/test_redis_leases.py."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines.errors import FencedError, HeldError, LeaseError, SettingsError
+from pipelines.errors import FencedError, HeldError
 from pipelines.lease import NUDGED, REMEMBERED, Lease, LeaseKey, Nudge
-from pipelines.leases import file_lock
-from pipelines.leases.files import FileLeases, host_clock
-from pipelines.leases.open_leases import open_leases
-from pipelines.leases.redis import RedisLeases
-from pipelines.settings import Settings
-
-ROOM = LeaseKey("room", ("weekly", "greffier", ""))
-TTL = 3.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def leases(tmp_path: Path, clock: Clock) -> FileLeases:
-    return FileLeases(tmp_path / "leases", clock=clock)
-
-
-async def claim(
-    leases: FileLeases, holder: str, *, epoch: int = 10, key: LeaseKey = ROOM, **state: Any
-) -> Lease:
-    return await leases.claim(key, holder=holder, epoch=epoch, ttl=TTL, state=state)
-
-
-async def beat(leases: FileLeases, lease: Lease, **state: Any) -> Lease:
-    return await leases.beat(
-        lease.key, holder=lease.holder, epoch=lease.epoch, ttl=TTL, state=state
-    )
-
-
-async def take(
-    leases: FileLeases, epoch: int, *, floor: int = 0, force: bool = False, **state: Any
-) -> Lease | None:
-    return await leases.take(ROOM, epoch=epoch, floor=floor, ttl=TTL, state=state, force=force)
+from pipelines.leases.files import FileLeases
+from tests.unit.file_leases import ROOM, TTL, Clock, beat, claim, take
 
 
 async def test_of_many_who_claim_a_room_at_once_one_gets_it(leases: FileLeases) -> None:
@@ -242,23 +198,6 @@ async def test_a_clock_that_went_back_a_little_changes_nothing(
         await claim(leases, "b")
 
 
-async def test_after_the_host_was_started_anew_nobody_holds_anything_and_all_is_long_ago(
-    tmp_path: Path, clock: Clock
-) -> None:
-    daily = LeaseKey("room", ("daily", "greffier", ""))
-    clock.now = 20.0
-    before = FileLeases(tmp_path / "leases", clock=clock, boot="one")
-    held = await claim(before, "a", heard_until=1.5)
-    await before.release(daily, epoch=1, tombstone="withdrawn", sid="RM_1")
-    clock.now = 21.0  # The host was down for a while, and starts.
-    after = FileLeases(tmp_path / "leases", clock=clock, boot="other")
-    (found,) = await after.leases("room", expired=True)
-    assert found.state == {"heard_until": 1.5}
-    assert found.age > REMEMBERED
-    assert await after.tombstone(daily, "RM_1") == "withdrawn"
-    assert (await claim(after, "b")).epoch > held.epoch
-
-
 async def test_every_reader_has_each_rooms_last_nudge_of_a_kind_for_a_minute(
     leases: FileLeases, clock: Clock, tmp_path: Path
 ) -> None:
@@ -289,120 +228,9 @@ async def test_kinds_of_leases_are_listed_apart(leases: FileLeases) -> None:
     assert await leases.leases("watch") == []
 
 
-async def test_what_is_gone_for_a_day_leaves_no_file(
-    leases: FileLeases, clock: Clock, tmp_path: Path
-) -> None:
-    await leases.release(ROOM, epoch=1, tombstone="empty", sid="RM_1")
-    clock.now += REMEMBERED + 1
-    other = LeaseKey("room", ("daily", "greffier", ""))
-    await leases.release(other, epoch=1)
-    left = [path.stem for path in tmp_path.glob("leases/*/*") if path.is_file()]
-    assert {stem.partition("-")[0] for stem in left} == {"daily"}
-
-
-async def test_a_process_stopped_with_the_lock_holds_up_nobody_for_ever(
-    leases: FileLeases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_lock, "LOCKED_FOR", 0.02)
-    held = await claim(leases, "a")
-    (lock,) = tmp_path.glob("leases/room/*.lock")
-    with lock.open() as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        with pytest.raises(LeaseError, match="stays locked"):
-            await beat(leases, held)
-        assert await leases.read(ROOM)
-    await beat(leases, held)
-
-
-async def test_a_lock_whose_file_was_deleted_meanwhile_locks_nothing(
-    leases: FileLeases, tmp_path: Path
-) -> None:
-    await claim(leases, "a")
-    (lock,) = tmp_path.glob("leases/room/*.lock")
-    with lock.open() as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        waiting = asyncio.create_task(claim(leases, "a"))
-        await asyncio.sleep(0.02)
-        lock.unlink()
-        with file_lock.locked(lock):  # Somebody else has the new one.
-            fcntl.flock(locked, fcntl.LOCK_UN)
-            await asyncio.sleep(0.02)
-            assert not waiting.done()
-        await waiting
-
-
-async def test_half_a_record_is_none(leases: FileLeases, tmp_path: Path) -> None:
-    await claim(leases, "a")
-    (record,) = tmp_path.glob("leases/room/*.json")
-    record.write_bytes(record.read_bytes()[:20])
-    assert await leases.leases("room") == []
-    assert (await claim(leases, "b")).holder == "b"
-
-
-async def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "leases").write_text("no directory")
-    leases = FileLeases(tmp_path / "leases")
-    with pytest.raises(LeaseError, match=str(tmp_path)):
-        await claim(leases, "a")
-
-
 async def test_a_state_is_json_and_shown_nowhere(leases: FileLeases) -> None:
     with pytest.raises(ValueError, match="JSON"):
         await claim(leases, "a", at=float("nan"))
     with pytest.raises(ValueError, match="JSON"):
         await claim(leases, "a", at=object())
     assert "Ada" not in repr(await claim(leases, "a", person="Ada"))
-
-
-def test_the_hosts_clock_is_one_for_all_processes_and_nobody_sets_it() -> None:
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    assert host_clock() == pytest.approx(uptime, abs=1.0)
-
-
-@pytest.mark.parametrize(
-    ("variables", "place"),
-    [
-        ({}, ""),
-        ({"GREFFIER_STORES": "s3://b/p"}, ""),
-        (
-            {"GREFFIER_STORES": "s3://b/p, redis://near/0, far=redis://far/0"},
-            "redis=redis://near/0",
-        ),
-        ({"GREFFIER_STORES": "redis://near/0", "GREFFIER_LEASES": "files"}, ""),
-        ({"GREFFIER_LEASES": "redis://:word@far/1"}, "redis=redis://far/1"),
-        (
-            {"GREFFIER_STORES": "redis://near/0", "GREFFIER_LEASES": "rediss://far/0"},
-            "redis=rediss://far/0",
-        ),
-    ],
-)
-def test_leases_are_where_the_settings_say_else_in_the_first_redis_else_in_files(
-    variables: dict[str, str], place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings.from_environment()
-    assert str(settings.lease_place or "") == place
-    leases = open_leases(settings)
-    assert isinstance(leases, RedisLeases if place else FileLeases)
-    assert leases.shared == bool(place)
-
-
-@pytest.mark.parametrize(
-    "value", ["s3://bucket/p", "redis://a/0,b=redis://b/0", "nowhere", "redis://:secret-word@"]
-)
-def test_another_place_for_leases_is_refused_by_name(
-    value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GREFFIER_LEASES", value)
-    with pytest.raises(SettingsError, match="GREFFIER_LEASES") as refused:
-        Settings.from_environment()
-    assert "secret-word" not in str(refused.value)
-
-
-def test_an_option_that_there_is_not_is_told_with_the_setting_that_has_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("GREFFIER_LEASES", "redis://h/0?no_such_option=1")
-    with pytest.raises(SettingsError, match="GREFFIER_LEASES"):
-        open_leases(Settings.from_environment())

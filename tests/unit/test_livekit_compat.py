@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 
 import pytest
 from livekit import rtc
@@ -54,6 +55,15 @@ def test_the_pool_finds_the_process_of_a_job() -> None:
 def test_the_server_says_that_it_is_told_to_end() -> None:
     assert isinstance(AgentServer.draining, property)
     assert "self._draining = True" in inspect.getsource(AgentServer.drain)
+
+
+def test_to_send_a_text_takes_a_participants_handle_and_identity() -> None:
+    send_text = rtc.LocalParticipant.send_text
+    assert {"topic", "attributes", "compress"} <= set(inspect.signature(send_text).parameters)
+    assert set(re.findall(r"self\.(\w+)", inspect.getsource(send_text))) == {
+        "_ffi_handle",
+        "identity",
+    }
 
 
 @pytest.mark.parametrize("state", rtc.ConnectionState.keys())

@@ -14,7 +14,9 @@ from aiohttp.test_utils import RawTestServer
 from pydantic import SecretStr
 
 from pipelines.errors import StoreError, StoreRefusedError
+from pipelines.events import CaptionFinal
 from pipelines.testing.store_server import Fault, StoreServer
+from pipelines.transcript.correction import correction_data
 from pipelines.transcript.line import Line, LineKind
 from pipelines.transcript.stores import meetai
 from pipelines.transcript.stores.address import parse_addresses
@@ -94,6 +96,21 @@ async def test_only_finals_with_words_are_sent_and_a_revision_is_a_line_of_its_o
     others = [Line("m", 7, n, kind, 1.0, {}) for n, kind in enumerate(kinds, 1)]
     await store.append("m", [*others, final(6, revision=0), final(7, " "), final(8, revision=1)])
     assert indices(server) == [6, 8]
+
+
+async def test_a_correction_is_a_line_in_the_speakers_name_at_the_time_of_speech(
+    store: MeetaiStore, server: StoreServer
+) -> None:
+    said = CaptionFinal(1006.0, 1007.0, "s", "ada", "Ada", "helo", index=6)
+    data = correction_data(said, "hello", by="gr", name="Grace", index=7, meeting_start=1000.0)
+    await store.append("m", [Line("m", 7, 1, "correction", 1060.0, data)])
+    (kept,) = server.kept.meetai_lines("m")
+    assert {key: kept[key] for key in ("speaker", "text", "timestamp", "index")} == {
+        "speaker": "ada",
+        "text": "hello",
+        "timestamp": 1006000,
+        "index": 7,
+    }
 
 
 async def test_ten_lines_go_in_a_request(store: MeetaiStore, server: StoreServer) -> None:

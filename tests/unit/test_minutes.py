@@ -21,7 +21,7 @@ from pipelines.post_meeting.minutes.markdown import minutes_markdown
 from pipelines.post_meeting.minutes.meetai import merged_lines, summary_markdown
 from pipelines.post_meeting.minutes.redact import redacted
 from pipelines.post_meeting.summary import EXTRACTIVE, Summary
-from pipelines.transcript.document import Hole, Person, TranscriptDocument
+from pipelines.transcript.document import AuditEntry, Correction, Hole, Person, TranscriptDocument
 from pipelines.transcript.escapes import shown_name
 
 HOSTILE = [
@@ -229,6 +229,22 @@ def test_redacted_minutes_have_no_name_of_anybody_who_was_there() -> None:
         assert name not in page
     assert "Speaker 3 asks Speaker 1 to write them." in page
     assert "Who writes the notes? Speaker 1, can you?" in page
+
+
+def test_redacted_minutes_hide_who_corrected_and_what_stood_there_and_drop_the_audit_trail() -> (
+    None
+):
+    document = weekly()
+    first, *others = document.segments
+    correction = Correction(
+        by=Person(identity="u-9", name="Katherine"), at="", original="Ada, Katherine said."
+    )
+    corrected = first.model_copy(update={"source": "person", "correction": correction})
+    entry = AuditEntry(event="done", id="a", at="", ms=0, data={"to": "Katherine"})
+    document = document.model_copy(update={"segments": (corrected, *others), "actions": (entry,)})
+    hidden, _ = redacted(document, summary_of(document))
+    for name in ("Ada", "Katherine", "u-9"):
+        assert name not in hidden.model_dump_json()
 
 
 def test_redaction_knows_names_in_scripts_without_spaces_and_leaves_longer_words() -> None:

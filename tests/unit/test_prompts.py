@@ -10,6 +10,7 @@ from pipelines.post_meeting.templates import DEFAULT, FOLDER, choose_template
 from prompts import PromptError, Prompts
 
 VALUES = {
+    "assistant": {"called": "Iris", "instructions": "Be brief."},
     "summary/notes": {"template": "WHAT MATTERS", "language": "French (fr)"},
     "summary/overview": {"template": "WHAT MATTERS", "language": "French (fr)", "statements": "8"},
     "summary/repair": {"problem": "it holds no JSON object"},

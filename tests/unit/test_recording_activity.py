@@ -14,7 +14,7 @@ from pipelines.post_meeting.voice_activity import (
     activity_of_metadata,
     people_of_metadata,
 )
-from pipelines.transcript.document import build_document
+from pipelines.transcript.build_document import build_document
 
 
 def noted(meeting: RecordingLines) -> Activity:

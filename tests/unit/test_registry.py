@@ -21,7 +21,7 @@ def entry(name: str, attribute: str) -> EntryPoint:
 
 
 def test_the_built_ins_come_through_the_same_door() -> None:
-    assert {"metadata", "transcriber"} <= load_specs().keys()
+    assert {"assistant", "metadata", "transcriber"} <= load_specs().keys()
 
 
 @pytest.mark.parametrize(

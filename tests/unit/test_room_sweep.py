@@ -134,6 +134,15 @@ async def test_a_room_whose_agent_was_stopped_gets_none(
     assert made(livekit) == []
 
 
+async def test_who_is_hidden_alone_gets_no_agent_as_it_would_leave_an_empty_room(
+    leases: MemoryLeases, livekit: LiveKit
+) -> None:
+    livekit.open("weekly", metadata=ASKS)
+    livekit.inside["weekly"][0].permission.hidden = True
+    await sweeping(leases).look()
+    assert made(livekit) == []
+
+
 async def test_whoever_comes_into_a_room_that_all_had_left_is_served(
     leases: MemoryLeases, livekit: LiveKit
 ) -> None:

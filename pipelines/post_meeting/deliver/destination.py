@@ -83,21 +83,25 @@ def parse_destinations(text: str) -> tuple[Destination, ...]:
     Raises:
         ValueError: Something is wrong; no address is quoted.
     """
-    found: dict[str, Destination] = {}
-    for name, url in _pairs(text, "address"):
-        if name in found:
-            raise ValueError(f"two destinations are called {name!r}: give one another name")
-        found[name] = _parse(name, url)
-    return tuple(found.values())
+    return tuple(_parse(name, url) for name, url in parse_pairs(text, "address").items())
 
 
-def parse_secrets(text: str) -> dict[str, str]:
-    """Read ``name=secret, ...`` or a JSON object of names and secrets.
+def parse_pairs(text: str, what: str) -> dict[str, str]:
+    """Read ``name=value, ...`` or a JSON object of names and values.
+
+    Args:
+        text: The setting.
+        what: What the values are, for the message.
 
     Raises:
-        ValueError: It is something else; no secret is quoted.
+        ValueError: It is something else, or a name is there twice; no value is quoted.
     """
-    return dict(_pairs(text, "secret"))
+    found: dict[str, str] = {}
+    for name, value in _pairs(text, what):
+        if name in found:
+            raise ValueError(f"two of them are called {name!r}: give one another name")
+        found[name] = value
+    return found
 
 
 def mailbox_of(destination: Destination) -> Mailbox:

@@ -11,7 +11,7 @@ from pipelines.post_meeting.deliver.destination import (
     Destination,
     mailbox_of,
     parse_destinations,
-    parse_secrets,
+    parse_pairs,
 )
 from pipelines.transcript.stores.address import StoreAddress
 from pipelines.transcript.stores.s3_access import S3Access, S3Place
@@ -72,7 +72,7 @@ class DeliverySettings(BaseModel):
     @property
     def _secrets(self) -> dict[str, str]:
         try:
-            return parse_secrets(self.destination_secrets.get_secret_value())
+            return parse_pairs(self.destination_secrets.get_secret_value(), "secret")
         except ValueError as error:
             raise ValueError(f"{_SECRETS}: {error}") from None
 

@@ -22,9 +22,14 @@ _Stated = TypeVar("_Stated", bound=Statement)
 
 
 def redacted(document: TranscriptDocument, summary: Summary) -> tuple[TranscriptDocument, Summary]:
-    """Return both without the names and identities of those who were there, and without notes."""
+    """Return both without the names and identities of those who were there.
+
+    Notes and the audit trail of tools and approvals are left out.
+    """
     missed = (person for hole in document.holes for person in hole.speakers)
-    people = dict.fromkeys([*document.speakers, *document.participants, *missed])
+    corrections = [one.correction for one in document.segments if one.correction]
+    correctors = (one.by for one in corrections)
+    people = dict.fromkeys([*document.speakers, *document.participants, *missed, *correctors])
     identities = dict.fromkeys(person.identity for person in people)
     shown = {identity: f"Speaker {number}" for number, identity in enumerate(identities, start=1)}
     hide = _hiding(people, shown)
@@ -44,6 +49,13 @@ def redacted(document: TranscriptDocument, summary: Summary) -> tuple[Transcript
                             "speaker": _identity(shown.get(segment.speaker, "")),
                             "name": hide(segment.name),
                             "text": hide(segment.text),
+                            "correction": segment.correction
+                            and segment.correction.model_copy(
+                                update={
+                                    "by": person(segment.correction.by),
+                                    "original": hide(segment.correction.original),
+                                }
+                            ),
                         }
                     )
                     for segment in document.segments
@@ -58,6 +70,7 @@ def redacted(document: TranscriptDocument, summary: Summary) -> tuple[Transcript
                     for hole in document.holes
                 ),
                 "notes": (),
+                "actions": (),
             }
         ),
         summary.model_copy(

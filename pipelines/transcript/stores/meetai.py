@@ -52,10 +52,11 @@ def is_success(reply: bytes) -> bool:
 
 
 class MeetaiStore:
-    """Posts the finals among the lines; the other kinds have no place there.
+    """Posts the finals and corrections among the lines; the other kinds have no place there.
 
-    A final without text, which withdraws a segment, has none either. A revision of a segment
-    goes as a line of its own with an index of its own: what is there can't be changed.
+    A final without text, which withdraws a segment, has none either. A revision of a segment and a
+    person's correction of it go as lines of their own with an index of their own, in the speaker's
+    name and at the time of speech: what is there can't be changed.
 
     Args:
         address: ``meetai+https://host[/base]``.
@@ -73,11 +74,11 @@ class MeetaiStore:
         self._acknowledged: dict[tuple[str, int, int], None] = {}
 
     async def append(self, meeting: str, lines: Sequence[Line]) -> None:
-        """Post the finals that were not acknowledged yet, up to ten a request."""
+        """Post the finals and corrections that were not acknowledged yet, up to ten a request."""
         new = [
             line
             for line in lines
-            if line.kind == "final"
+            if line.kind in ("final", "correction")
             and line.data["text"].strip()
             and (meeting, *line.key) not in self._acknowledged
         ]
@@ -128,11 +129,14 @@ class MeetaiStore:
 
 def _entry(line: Line) -> dict[str, Any]:
     data = line.data
+    spoken, said_at = data, line.at
+    if line.kind == "correction":
+        spoken, said_at = data["final"], data["said_at"]
     entry = {
-        "role": data.get("role", "human"),
-        "speaker": data["speaker"],
+        "role": spoken.get("role", "human"),
+        "speaker": spoken["speaker"],
         "text": data["text"],
-        "timestamp": round(line.at * 1000),
+        "timestamp": round(said_at * 1000),
     }
     if index := data.get("index"):  # Lines of 0.1.0 have none.
         entry["index"] = index

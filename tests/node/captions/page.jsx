@@ -1,4 +1,5 @@
 // The page of the caption tests: joins rooms under names, and tells what each of them was shown.
+import { Greffier } from "@greffier/client";
 import { useTranscriptions } from "@livekit/components-react";
 import { Room, RoomEvent } from "livekit-client";
 import { createRoot } from "react-dom/client";
@@ -79,10 +80,24 @@ function withClients(room) {
   };
 }
 
+// Our own module.
+function withGreffier(room) {
+  const { captions } = new Greffier(room);
+  const now = () => captions.state.snapshot();
+  return {
+    segments: () => (now().complete ? now().segments.length : 0),
+    corrected: () => now().segments.filter(({ correction }) => correction).length,
+    correct: (segment, text) => captions.correct(segment, text),
+    state: () => now().segments,
+  };
+}
+
+const clients = { hook: withHook, client: withClients, greffier: withGreffier };
+
 window.page = {
   async join(name, url, token, kind) {
     const room = new Room();
-    const client = kind === "hook" ? withHook(room) : withClients(room);
+    const client = clients[kind](room);
     joined.set(name, { room, ...client });
     await room.connect(url, token);
   },
@@ -99,6 +114,7 @@ window.page = {
     }
   },
   load: (name, limit) => joined.get(name).load(limit),
+  correct: (name, segment, text) => joined.get(name).correct(segment, text),
   send: (name, topic, message) =>
     joined.get(name).room.localParticipant.publishData(
       new TextEncoder().encode(JSON.stringify(message)),

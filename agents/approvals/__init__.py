@@ -1,0 +1,1 @@
+"""Nothing acts without a person: approvals are kept, addressed, shown, decided, carried out."""

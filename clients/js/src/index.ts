@@ -1,0 +1,11 @@
+export { Agent } from "./agent.js";
+export { Approvals, type ApprovalsView } from "./approvals.js";
+export { Captions, type CaptionsView } from "./captions.js";
+export { Problem, type ProblemName } from "./errors.js";
+export { Greffier, type GreffierOptions } from "./greffier.js";
+export type * from "./messages.js";
+export type { ApprovalNotice, CaptionsNotice, CaptionsTopic } from "./notices.js";
+export type { MeetingRoom } from "./room.js";
+export { State } from "./state.js";
+export { Status, type StatusView } from "./status.js";
+export type { Correction, Hole, Segment } from "./transcript.js";

@@ -1,0 +1,1 @@
+"""Events that people approved, on their way into calendars."""
