@@ -16,10 +16,11 @@ from livekit import api
 from agents.livekit_api import is_dispatched, is_room_open, open_api
 from agents.room_state import RoomState
 from pipelines.errors import LeaseError
-from pipelines.lease import Leases
+from pipelines.lease import Lease, Leases
 from pipelines.settings import Settings
 from pipelines.transcript.recording_file import open_recording_file
 from pipelines.transcript.recovery import recover
+from pipelines.transcript.resume import Before, goes_on
 from pipelines.transcript.stores.open_stores import open_stores
 
 log = logging.getLogger(__name__)
@@ -85,14 +86,25 @@ class Recovery:
         return any(one.kind == "room_finished" for one in nudges)
 
     async def _is_served(self, meeting: str) -> bool:
-        """Tell whether a job lives that has the meeting, if only to end it."""
+        """Tell whether a job has the meeting, if only to end it, or the next one may go on with it.
+
+        A journal here may be that of an epoch long ago, and the room's SID another one since
+        LiveKit was restarted: neither tells that the meeting is over.
+        """
         try:
             leases = await self._leases.leases("room")
         except LeaseError as error:
             raise ConnectionError(f"nobody says whether the meeting is served: {error}") from error
-        return any(
-            one.holder and not one.expired and RoomState.of(one.state).meeting == meeting
-            for one in leases
+        return any(self._serves(one, meeting) for one in leases)
+
+    def _serves(self, lease: Lease, meeting: str) -> bool:
+        state = RoomState.of(lease.state)
+        if state.meeting != meeting:
+            return False
+        before = Before(meeting, state.sid, state.silent + lease.age)
+        within = self._settings.continue_within
+        return bool(lease.holder and not lease.expired) or goes_on(
+            before, room=lease.key.parts[0], room_sid="", within=within
         )
 
     async def _is_open(self, room: str, sid: str, dispatch: str) -> bool:
