@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -61,7 +61,9 @@ def rows(held: Held, seed: int) -> Iterator[dict[str, Any]]:
     for one in held.struck:
         fields = asdict(one)
         fault = fields.pop("strike")
-        yield {"event": "fault", "seed": seed, "room": held.room, **fault, **fields}
+        own = fault.pop("seed")
+        start = {"event": "fault", "seed": seed, "room": held.room, "strike": own}
+        yield {**start, **fault, **fields}
     yield {
         "event": "meeting",
         "seed": seed,
@@ -73,6 +75,12 @@ def rows(held: Held, seed: int) -> Iterator[dict[str, Any]]:
         "seconds": held.seconds,
         **asdict(held.verdict),
     }
+
+
+def left_of(strikes: Iterable[Strike], seed: int, out: Path) -> list[Strike]:
+    """Return the strikes of ``seed`` that are not in the file yet."""
+    done = {one["number"] for one in read_json_lines(out, "fault") if one["seed"] == seed}
+    return [one for one in strikes if one.number not in done]
 
 
 def main() -> int:
@@ -95,9 +103,7 @@ def main() -> int:
 
 def _hold(seed: int, faults: int, kinds: Sequence[Kind], out: Path, keep: Path | None) -> bool:
     out.parent.mkdir(parents=True, exist_ok=True)
-    done = {one["number"] for one in read_json_lines(out, "fault") if one["seed"] == seed}
-    wanted = islice(schedule(seed, kinds=kinds), faults)
-    strikes = [one for one in wanted if one.number not in done]
+    strikes = left_of(islice(schedule(seed, kinds=kinds), faults), seed, out)
     if not strikes:
         return True
     whole = network.there()
