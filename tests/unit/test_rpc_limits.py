@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.rpc.limits import MOST_BUCKETS, SPACING, Limits, Pace
+from agents.rpc.limits import MOST_BUCKETS, SHARE, SPACING, Limits, Pace
 from agents.rpc.method import Rate
 from agents.rpc.methods import STATUS
 
@@ -18,16 +18,17 @@ def test_calls_come_back_with_time_and_are_counted_for_each_caller_and_method() 
     assert limits.take("ada", "tools.call", rate, now=2) == 0
 
 
-def test_calls_are_taken_one_after_the_other_and_leave_as_much_time_as_they_take() -> None:
+def test_calls_are_taken_one_after_the_other_and_leave_the_rest_of_the_time() -> None:
     pace = Pace()
     assert pace.wait(7.0) == 0
     pace.took(7.0)
     assert pace.wait(7.0) == pytest.approx(SPACING)
+    rest = 0.1 / SHARE - 0.1
     pace.spent(0.1, 7.1)
-    assert pace.wait(7.1) == pytest.approx(SPACING + 0.1)
+    assert pace.wait(7.1) == pytest.approx(SPACING + rest)
     pace.took(8.0)
     pace.spent(0.1, 9.0)
-    assert pace.wait(9.0) == pytest.approx(0.1)
+    assert pace.wait(9.0) == pytest.approx(rest)
 
 
 def test_callers_who_have_all_their_calls_left_take_no_memory() -> None:
