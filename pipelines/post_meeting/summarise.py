@@ -204,8 +204,8 @@ async def _all(rounds: Sequence[Coroutine[Any, Any, list[Finding]]]) -> list[lis
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in rounds]
     except* StepError as failed:
-        raise min(
-            (error for error in failed.exceptions if isinstance(error, StepError)),
-            key=lambda error: isinstance(error, RetryableError),
-        ) from None
-    return [task.result() for task in tasks]
+        errors = [error for error in failed.exceptions if isinstance(error, StepError)]
+    else:
+        return [task.result() for task in tasks]
+    # Python 3.11.3 and older wrap in a group what is raised up there.
+    raise min(errors, key=lambda error: isinstance(error, RetryableError))

@@ -135,6 +135,7 @@ async def _hear(
             free.release()
         progress(engine.end(piece), recording.seconds)
 
+    problem: StepError | None = None
     # Closed on this thread: a task that is cancelled waits for the thread that decodes.
     with closing(_pieces(file, engine, most, recording)) as pieces:
         try:
@@ -146,7 +147,9 @@ async def _hear(
                         break
                     tasks.create_task(hear(piece))
         except* StepError as group:
-            raise _first(group) from None
+            problem = _first(group)
+    if problem:  # Python 3.11.3 and older wrap in a group what is raised up there.
+        raise problem
     progress(recording.decoded, recording.decoded)
     return recording, answers
 
