@@ -129,7 +129,7 @@ def measure(server: LiveKitServer, directory: Path, *, pairs: int) -> Measured:
     options = ("--wait-subscribed", str(_LISTEN_TIMEOUT), "--script", str(script))
     settings = {
         **server.env(),
-        "GREFFIERROOM_NAME": ROOM,
+        "GREFFIER_AGENT_NAME": ROOM,
         "GREFFIER_APPROVAL_TIMEOUT": "3600",
         "GREFFIER_DATA_DIR": str(directory / "data"),
         "GREFFIER_DEPARTURE_TIMEOUT": "1",
